@@ -1,0 +1,293 @@
+//! Who is in range of whom, and how far away they are said to be.
+
+use std::f64::consts::FRAC_1_SQRT_2;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    geo::{EARTH_RADIUS_M, Place, UnitVector, chord_sq_of},
+    grid::{Cell, Grid},
+    radius::Radius,
+};
+
+/// Rounding of `f64` must not put somebody on the boundary outside; a micrometre covers it.
+const TOLERANCE_M: f64 = 1e-6;
+
+/// Squared chord of the blur of two cells together, (g_A + g_B)/√2, by the two grids.
+const BLUR_SQ: [[f64; 3]; 3] = {
+    let mut table = [[0.0; 3]; 3];
+    let mut a = 0;
+    while a < 3 {
+        let mut b = 0;
+        while b < 3 {
+            let sides = Grid::ALL[a].side_m() + Grid::ALL[b].side_m();
+            table[a][b] = chord_sq_of(sides as f64 * FRAC_1_SQRT_2 + TOLERANCE_M);
+            b += 1;
+        }
+        a += 1;
+    }
+    table
+};
+
+/// A person's place and circle as a relay knows them: the centre of a cell, and a radius.
+///
+/// There is no way to make one from a place without snapping it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spot {
+    centre: UnitVector,
+    radius_sq: f64,
+    cell: Cell,
+    radius: Radius,
+}
+
+impl Spot {
+    /// The spot of somebody at `place` with a circle of `radius`; snaps whatever it is given.
+    pub fn new(place: Place, radius: Radius) -> Self {
+        Self::at(Cell::containing(place, Grid::for_radius(radius)), radius)
+    }
+
+    fn at(cell: Cell, radius: Radius) -> Self {
+        Self {
+            centre: cell.centre().to_unit(),
+            radius_sq: chord_sq_of(f64::from(radius.metres()) + TOLERANCE_M),
+            cell,
+            radius,
+        }
+    }
+
+    /// This spot as it would be with another radius, as far as its cell tells: a coarser grid is
+    /// known from it, a finer one is not, and then the cell stays.
+    pub fn with_radius(&self, radius: Radius) -> Self {
+        Self::at(self.cell.coarsened(Grid::for_radius(radius)), radius)
+    }
+
+    /// Centre of the cell, as a direction.
+    #[inline]
+    pub const fn centre(&self) -> UnitVector {
+        self.centre
+    }
+
+    /// The cell.
+    pub const fn cell(&self) -> Cell {
+        self.cell
+    }
+
+    /// The circle's radius.
+    pub const fn radius(&self) -> Radius {
+        self.radius
+    }
+
+    /// Side of the cell in metres.
+    pub const fn grid_m(&self) -> u32 {
+        self.cell.grid().side_m()
+    }
+
+    /// First four characters of the centre's geohash (about 20 × 39 km), all that anyone is told.
+    pub fn geohash_prefix(&self) -> String {
+        let centre = self.cell.centre();
+        geohash::encode(
+            geohash::Coord {
+                x: centre.lon(),
+                y: centre.lat(),
+            },
+            4,
+        )
+        .expect("a cell's centre has a geohash")
+    }
+
+    /// Nobody further away than this, in metres, can be in range of this spot, whatever their
+    /// radius.
+    pub fn search_radius_m(&self) -> f64 {
+        let blur = f64::from(self.grid_m() + Grid::Coarse.side_m()) * FRAC_1_SQRT_2;
+        f64::from(self.radius.metres()).max(blur) + 2.0 * TOLERANCE_M
+    }
+
+    /// Distance between the two centres in metres.
+    pub fn distance_m(&self, other: &Self) -> f64 {
+        self.centre.distance_m(other.centre)
+    }
+
+    /// Whether each stands in the other's circle:
+    /// `d ≤ max(min(radius_A, radius_B), (g_A + g_B)/√2)`, the boundary inside.
+    ///
+    /// The second term is the blur of the two cells together. It makes sure that two people on one
+    /// spot always find each other, and is larger than the first only for a circle under 177 m.
+    #[inline]
+    pub fn in_range(&self, other: &Self) -> bool {
+        self.limit_sq(other) >= self.centre.chord_sq(other.centre)
+    }
+
+    #[inline]
+    fn limit_sq(&self, other: &Self) -> f64 {
+        let blur = BLUR_SQ[self.cell.grid() as usize][other.cell.grid() as usize];
+        self.radius_sq.min(other.radius_sq).max(blur)
+    }
+
+    /// The band of distance to `other` when it is in range.
+    #[inline]
+    pub fn band_in_range(&self, other: &Self) -> Option<DistanceBand> {
+        let chord_sq = self.centre.chord_sq(other.centre);
+        // Within 3 km a chord is as long as its arc to 0.03 mm.
+        (self.limit_sq(other) >= chord_sq)
+            .then(|| DistanceBand::containing(chord_sq.sqrt() * EARTH_RADIUS_M))
+    }
+}
+
+/// How far away somebody is said to be, in metres: a band of 50 m.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
+pub struct DistanceBand {
+    /// At least this far.
+    pub min: u32,
+    /// Less than this far.
+    pub max: u32,
+}
+
+impl DistanceBand {
+    /// Width of a band in metres.
+    pub const WIDTH_M: u32 = 50;
+
+    /// The band that a distance in metres falls in.
+    pub fn containing(metres: f64) -> Self {
+        // Centres a whole number of bands apart must not flicker with the last bit.
+        Self::from_index(((metres + TOLERANCE_M) / f64::from(Self::WIDTH_M)) as u32)
+    }
+
+    /// The band with this number, counted from 0 at the person.
+    pub const fn from_index(index: u32) -> Self {
+        Self {
+            min: index * Self::WIDTH_M,
+            max: (index + 1) * Self::WIDTH_M,
+        }
+    }
+
+    /// Its number, counted from 0 at the person.
+    pub const fn index(self) -> u32 {
+        self.min / Self::WIDTH_M
+    }
+}
+
+impl std::fmt::Display for DistanceBand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}–{} m", self.min, self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn spot(lat: f64, lon: f64, radius: u32) -> Spot {
+        Spot::new(Place::new(lat, lon).unwrap(), Radius::new(radius).unwrap())
+    }
+
+    /// The rule as the contract words it, in metres.
+    fn reference(a: &Spot, b: &Spot) -> bool {
+        let smaller = f64::from(a.radius().min(b.radius()).metres());
+        let blur = f64::from(a.grid_m() + b.grid_m()) / 2f64.sqrt();
+        a.distance_m(b) <= smaller.max(blur)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8_192))]
+
+        #[test]
+        fn rule_is_symmetric_and_as_worded(
+            lat in prop_oneof![-90.0..=90.0, 89.9..=90.0, Just(-90.0)],
+            lon in prop_oneof![-180.0..=180.0, 179.99..=180.0],
+            bearing in 0.0..std::f64::consts::TAU,
+            metres in 0.0..2_500.0,
+            ra in 100u32..=2_000,
+            rb in 100u32..=2_000,
+        ) {
+            let place = Place::new(lat, lon).unwrap();
+            let a = Spot::new(place, Radius::new(ra).unwrap());
+            let b = Spot::new(place.destination(bearing, metres), Radius::new(rb).unwrap());
+            prop_assert_eq!(a.in_range(&b), b.in_range(&a));
+            prop_assert_eq!(a.in_range(&b), reference(&a, &b));
+            prop_assert_eq!(a.in_range(&b), a.band_in_range(&b).is_some());
+            prop_assert_eq!(a.band_in_range(&b), b.band_in_range(&a));
+            if let Some(band) = a.band_in_range(&b) {
+                let d = a.distance_m(&b);
+                prop_assert!(f64::from(band.min) - 1e-3 <= d && d <= f64::from(band.max) + 1e-3);
+                prop_assert!(d <= a.search_radius_m() && d <= b.search_radius_m());
+            }
+        }
+
+        #[test]
+        fn two_people_on_one_spot_always_meet(
+            lat in prop_oneof![-90.0..=90.0, 89.99..=90.0],
+            lon in -180.0..=180.0,
+            ra in 100u32..=2_000,
+            rb in 100u32..=2_000,
+        ) {
+            prop_assert!(spot(lat, lon, ra).in_range(&spot(lat, lon, rb)));
+        }
+
+        #[test]
+        fn another_radius_is_exact_when_coarser(lat in -90.0..=90.0, lon in -180.0..=180.0, ra in 100u32..=2_000, rb in 100u32..=2_000) {
+            let (small, large) = (ra.min(rb), ra.max(rb));
+            let widened = spot(lat, lon, small).with_radius(Radius::new(large).unwrap());
+            prop_assert!(widened == spot(lat, lon, large));
+        }
+    }
+
+    #[test]
+    fn boundary_is_inside() {
+        // Two centres a known distance apart, and radii just around it.
+        let a = spot(48.2, 16.37, 1_500);
+        for step in 1..8 {
+            let place = Place::new(48.2, 16.37)
+                .unwrap()
+                .destination(1.0, f64::from(step) * 230.0);
+            let d = a.distance_m(&Spot::new(place, Radius::MAX));
+            if !(1_000.0..2_000.0).contains(&d) {
+                continue;
+            }
+            let exactly = |metres| Spot {
+                radius_sq: chord_sq_of(metres),
+                ..Spot::new(place, Radius::MAX)
+            };
+            let a = Spot {
+                radius_sq: chord_sq_of(d),
+                ..a
+            };
+            assert!(a.in_range(&exactly(d + TOLERANCE_M)));
+            let a = Spot::new(
+                Place::new(48.2, 16.37).unwrap(),
+                Radius::new(d.ceil() as u32).unwrap(),
+            );
+            assert!(a.in_range(&exactly(5_000.0)));
+            let a = Spot::new(
+                Place::new(48.2, 16.37).unwrap(),
+                Radius::new(d.floor() as u32).unwrap(),
+            );
+            assert!(!a.in_range(&exactly(5_000.0)));
+        }
+    }
+
+    #[test]
+    fn bands() {
+        let band = |m| DistanceBand::containing(m).to_string();
+        assert_eq!(band(0.0), "0–50 m");
+        assert_eq!(band(49.99), "0–50 m");
+        assert_eq!(band(50.0), "50–100 m");
+        assert_eq!(band(1_999.0), "1950–2000 m");
+    }
+
+    #[test]
+    fn geohash_prefix_exists_everywhere() {
+        assert_eq!(spot(40.7128, -74.0060, 500).geohash_prefix(), "dr5r");
+        for (lat, lon) in [
+            (90.0, 180.0),
+            (-90.0, -180.0),
+            (90.0, 0.0),
+            (0.0, 180.0),
+            (89.999_999, -180.0),
+        ] {
+            assert_eq!(spot(lat, lon, 100).geohash_prefix().len(), 4);
+        }
+    }
+}
