@@ -1,0 +1,108 @@
+//! Calling cargo.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{Ended, Guard, run_reading};
+
+/// The folder that the workspace lies in.
+pub fn root() -> PathBuf {
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    xtask.parent().map_or(xtask.clone(), Path::to_path_buf)
+}
+
+/// Whether this is a continuous-integration run, where nothing may be left out.
+pub fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false")
+}
+
+/// A cargo command in the workspace.
+pub fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).args(arguments);
+    if in_ci() {
+        // A fresh clone finds what the last one compiled, and needs no incremental state.
+        if let Some(target) = ci_target_dir() {
+            command.env("CARGO_TARGET_DIR", target);
+        }
+        command.env("CARGO_INCREMENTAL", "0");
+    }
+    command
+}
+
+/// Where the target directory lies in CI, unless the environment says where.
+pub fn ci_target_dir() -> Option<PathBuf> {
+    if std::env::var_os("CARGO_TARGET_DIR").is_some() {
+        return None;
+    }
+    std::env::home_dir().map(|home| home.join(".cache/neartalk/target"))
+}
+
+/// Builds with `cargo build` and these arguments, and says where the programs are.
+pub fn build(arguments: &[&str], guard: &Guard) -> Result<Vec<PathBuf>> {
+    let mut command = cargo(&["build", "--message-format", "json-render-diagnostics"]);
+    let mut programs = Vec::new();
+    let ended = run_reading(command.args(arguments), guard, |line| {
+        programs.extend(executable_in(line));
+    })?;
+    match ended {
+        Ended::Exited(status) if status.success() => Ok(programs),
+        Ended::Exited(_) => bail!("the build failed; its messages are above"),
+        Ended::Interrupted => bail!("interrupted while building"),
+        Ended::OutOfTime => bail!("the build ran out of time"),
+    }
+}
+
+/// The one of `programs` that is called `name`.
+pub fn find<'a>(programs: &'a [PathBuf], name: &str) -> Result<&'a Path> {
+    programs
+        .iter()
+        .find(|path| path.file_stem().is_some_and(|stem| stem == name))
+        .map(PathBuf::as_path)
+        .with_context(|| format!("the build made no program called {name}"))
+}
+
+/// The program that a line of cargo's JSON messages reports.
+fn executable_in(message: &str) -> Option<PathBuf> {
+    let (_, rest) = message.split_once(r#""executable":""#)?;
+    let mut path = String::new();
+    let mut chars = rest.chars();
+    loop {
+        match chars.next()? {
+            '"' => return Some(path.into()),
+            '\\' => path.push(chars.next()?),
+            c => path.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executables_are_found_in_messages() {
+        let bin = r#"{"reason":"compiler-artifact","filenames":["/t/debug/relay"],"executable":"/t/debug/relay","fresh":true}"#;
+        assert_eq!(executable_in(bin), Some("/t/debug/relay".into()));
+        let windows = r#"{"executable":"C:\\t\\relay.exe","fresh":true}"#;
+        assert_eq!(executable_in(windows), Some(r"C:\t\relay.exe".into()));
+        let lib = r#"{"reason":"compiler-artifact","executable":null,"fresh":true}"#;
+        assert_eq!(executable_in(lib), None);
+        assert_eq!(executable_in(r#"{"executable":"/cut/off"#), None);
+    }
+
+    #[test]
+    fn programs_are_found_by_name() {
+        let programs = ["/t/debug/neartalk-relay".into(), "/t/debug/xtask".into()];
+        assert_eq!(
+            find(&programs, "xtask").unwrap(),
+            Path::new("/t/debug/xtask")
+        );
+        assert!(find(&programs, "neartalk").is_err());
+    }
+}

@@ -1,0 +1,43 @@
+//! The project's commands: `cargo xtask run`, `cargo xtask test`, `cargo xtask bench`.
+
+mod bench;
+mod cargo;
+mod docs;
+mod locks;
+mod needs;
+mod process;
+mod run;
+mod tally;
+mod test;
+mod typescript;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Build, run and test NearTalk. A machine with Rust and Node needs nothing else set up by hand.
+#[derive(Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Args),
+    Test(test::Args),
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Test(args) => test::test(args),
+        Command::Bench(args) => bench::bench(args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

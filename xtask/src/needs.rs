@@ -1,0 +1,238 @@
+//! What the operating system must have, and how to get it.
+
+use std::{
+    env,
+    io::{self, BufRead, IsTerminal, Write},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{cargo::cargo, process::shown};
+
+/// Something that has to be installed.
+pub struct Need {
+    pub name: &'static str,
+    why: &'static str,
+    test: Test,
+    source: Source,
+}
+
+/// How to tell whether it is there.
+enum Test {
+    /// One of these programs is on the path.
+    Program(&'static [&'static str]),
+    /// This cargo subcommand answers.
+    Cargo(&'static str),
+}
+
+/// Where it comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Apt(&'static str),
+    Rustup(&'static str),
+}
+
+/// For building anything.
+pub const C_COMPILER: Need = Need {
+    name: "a C compiler",
+    why: "the TLS library has parts in C",
+    test: Test::Program(&["cc", "gcc", "clang", "cl"]),
+    source: Source::Apt("build-essential"),
+};
+/// For checking the TypeScript types.
+pub const NODE: Need = Need {
+    name: "node",
+    why: "the TypeScript compiler runs on it",
+    test: Test::Program(&["node"]),
+    source: Source::Apt("nodejs"),
+};
+/// For getting the TypeScript compiler.
+pub const NPM: Need = Need {
+    name: "npm",
+    why: "it fetches the TypeScript compiler",
+    test: Test::Program(&["npm", "npm.cmd"]),
+    source: Source::Apt("npm"),
+};
+/// For the format check.
+pub const RUSTFMT: Need = Need {
+    name: "rustfmt",
+    why: "it checks the formatting",
+    test: Test::Cargo("fmt"),
+    source: Source::Rustup("rustfmt"),
+};
+/// For the lints.
+pub const CLIPPY: Need = Need {
+    name: "clippy",
+    why: "it checks for common mistakes",
+    test: Test::Cargo("clippy"),
+    source: Source::Rustup("clippy"),
+};
+
+impl Need {
+    /// A program that nothing provides, for tests of what happens then.
+    #[cfg(test)]
+    pub const fn program(name: &'static str, programs: &'static [&'static str]) -> Self {
+        Self {
+            name,
+            why: "a test wants it",
+            test: Test::Program(programs),
+            source: Source::Apt("none"),
+        }
+    }
+
+    /// Whether it is there.
+    pub fn is_met(&self) -> bool {
+        match self.test {
+            Test::Program(names) => names.iter().any(|name| on_path(name)),
+            Test::Cargo(subcommand) => cargo(&[subcommand, "--version"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success()),
+        }
+    }
+}
+
+/// Installs what is missing: at a terminal after asking, and with `yes` without. Whatever is still
+/// missing afterwards is said, and left to whoever needs it.
+pub fn provide(needs: &[Need], yes: bool) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_met()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for need in &missing {
+        println!("This machine lacks {} ({}).", need.name, need.why);
+    }
+    let sources: Vec<Source> = missing.iter().map(|need| need.source).collect();
+    let commands = install_commands(&sources, on_path("apt-get"), prefix(yes));
+    if commands.is_empty() {
+        println!("Install it with your system's package manager, then try again.");
+        return Ok(());
+    }
+    let typed: Vec<String> = commands.iter().map(shown).collect();
+    let typed = typed.join(" && ");
+    if !yes && !confirm(&format!("Install it with `{typed}`?"))? {
+        println!("Left as it is. To install it: {typed}");
+        return Ok(());
+    }
+    for mut command in commands {
+        println!("> {}", shown(&command));
+        let done = command.status().is_ok_and(|status| status.success());
+        if !done {
+            println!("That did not work.");
+        }
+    }
+    for need in missing.iter().filter(|need| !need.is_met()) {
+        println!("There is still no {}.", need.name);
+    }
+    Ok(())
+}
+
+/// The commands that install from these sources, as far as this machine has the means.
+fn install_commands(sources: &[Source], has_apt: bool, prefix: &[&str]) -> Vec<Command> {
+    let mut packages = Vec::new();
+    let mut components = Vec::new();
+    for source in sources {
+        match source {
+            Source::Apt(package) => packages.push(*package),
+            Source::Rustup(component) => components.push(*component),
+        }
+    }
+    let mut commands = Vec::new();
+    if has_apt && !packages.is_empty() {
+        let mut words = prefix.to_vec();
+        words.push("apt-get");
+        for rest in [vec!["update"], [vec!["install", "-y"], packages].concat()] {
+            let mut command = Command::new(words[0]);
+            command.args(&words[1..]).args(rest);
+            commands.push(command);
+        }
+    }
+    if !components.is_empty() {
+        let mut command = Command::new("rustup");
+        command.args(["component", "add"]).args(components);
+        commands.push(command);
+    }
+    commands
+}
+
+/// What to put before a command that only root may run.
+fn prefix(yes: bool) -> &'static [&'static str] {
+    #[cfg(unix)]
+    if rustix::process::geteuid().is_root() {
+        return &[];
+    }
+    // With `--yes` nobody is there to type a password.
+    if yes { &["sudo", "-n"] } else { &["sudo"] }
+}
+
+fn on_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| {
+        let file = folder.join(program);
+        file.is_file() || file.with_extension("exe").is_file()
+    })
+}
+
+/// Asks a yes-or-no question; without a terminal the answer is no.
+fn confirm(question: &str) -> Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    let answer = ask(&format!("{question} [Y/n] "))?;
+    Ok(matches!(answer.to_lowercase().as_str(), "" | "y" | "yes"))
+}
+
+/// Asks for a line.
+pub fn ask(question: &str) -> Result<String> {
+    print!("{question}");
+    io::stdout().flush()?;
+    let mut line = String::new();
+    let read = io::stdin().lock().read_line(&mut line)?;
+    (read > 0)
+        .then(|| line.trim().to_owned())
+        .context("there was no answer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(sources: &[Source], has_apt: bool, prefix: &[&str]) -> Vec<String> {
+        let commands = install_commands(sources, has_apt, prefix);
+        commands.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn packages_are_installed_together() {
+        let sources = [
+            Source::Apt("nodejs"),
+            Source::Rustup("clippy"),
+            Source::Apt("npm"),
+        ];
+        assert_eq!(
+            typed(&sources, true, &["sudo", "-n"]),
+            [
+                "sudo -n apt-get update",
+                "sudo -n apt-get install -y nodejs npm",
+                "rustup component add clippy",
+            ]
+        );
+        assert_eq!(
+            typed(&sources[..1], true, &[]),
+            ["apt-get update", "apt-get install -y nodejs"]
+        );
+    }
+
+    #[test]
+    fn without_apt_there_is_no_command_for_packages() {
+        assert!(typed(&[Source::Apt("npm")], false, &[]).is_empty());
+    }
+
+    #[test]
+    fn programs_are_looked_for_on_the_path() {
+        assert!(on_path("cargo") || on_path("rustc"));
+        assert!(!on_path("no-program-has-this-name"));
+    }
+}

@@ -1,0 +1,282 @@
+//! `cargo xtask test`: everything that can be checked, with one verdict.
+
+use std::{
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Error, Result, anyhow};
+
+use crate::{
+    cargo::{cargo, in_ci},
+    docs, locks,
+    needs::{self, Need},
+    process::{Ended, Guard, Interrupt, run, run_reading, shown},
+    tally::Tally,
+    typescript,
+};
+
+/// A run that takes longer is stuck.
+const LIMIT: Duration = Duration::from_secs(75 * 60);
+const LONG_LIMIT: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// Check everything: format, lints, every test, documents. Starts what the tests need, stops it after.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Install what the operating system lacks without asking.
+    #[arg(long)]
+    yes: bool,
+    /// Also run the tests that take long (those marked as ignored), with NEARTALK_LONG=1 set.
+    #[arg(long)]
+    long: bool,
+    /// Run only the tests whose name contains this, and no other check.
+    filter: Option<String>,
+}
+
+pub fn test(args: Args) -> Result<ExitCode> {
+    let started = Instant::now();
+    let needs = [
+        needs::C_COMPILER,
+        needs::RUSTFMT,
+        needs::CLIPPY,
+        needs::NODE,
+        needs::NPM,
+    ];
+    if args.filter.is_none() {
+        needs::provide(&needs, args.yes)?;
+    }
+    let limit = if args.long { LONG_LIMIT } else { LIMIT };
+    let mut steps = Steps {
+        guard: Guard {
+            interrupt: Interrupt::listen()?,
+            deadline: Some(started + limit),
+        },
+        ci: in_ci(),
+        total: Tally::default(),
+        bad: Vec::new(),
+        times: Vec::new(),
+    };
+
+    if args.filter.is_none() {
+        check_quickly(&mut steps);
+    }
+    steps.take("tests", &[], |steps| run_tests(steps, &args));
+    if args.filter.is_none() {
+        check_documents(&mut steps);
+    }
+
+    Ok(steps.report(started.elapsed()))
+}
+
+/// What takes seconds comes first.
+fn check_quickly(steps: &mut Steps) {
+    steps.take("format", &[needs::RUSTFMT], |steps| {
+        steps.run(&mut cargo(&["fmt", "--all", "--", "--check"]))
+    });
+    steps.take("lock files", &[], |_| locks::check());
+    if steps.ci {
+        // Building may rewrite a lock file that no longer fits; then it was committed stale.
+        steps.take("lock file is fresh", &[], |steps| {
+            let mut diff = Command::new("git");
+            diff.current_dir(crate::cargo::root());
+            diff.args(["diff", "--exit-code", "HEAD", "--", "Cargo.lock"]);
+            steps.run(&mut diff)
+        });
+    }
+    steps.take("TypeScript types", &[needs::NODE, needs::NPM], |steps| {
+        success(typescript::check(&steps.guard)?)
+    });
+    steps.take("lints", &[needs::CLIPPY], |steps| {
+        let all = ["clippy", "--workspace", "--all-targets", "--all-features"];
+        steps.run(cargo(&all).args(["--", "-D", "warnings"]))
+    });
+}
+
+fn check_documents(steps: &mut Steps) {
+    steps.take("API documentation", &[], |steps| {
+        let mut doc = cargo(&["doc", "--workspace", "--all-features", "--no-deps"]);
+        steps.run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    steps.take("documents", &[], |steps| docs::check(&steps.guard));
+}
+
+/// Unit, integration, end-to-end and documentation tests; each starts the servers that it needs.
+fn run_tests(steps: &mut Steps, args: &Args) -> Result<()> {
+    let mut command = cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    command.args(&args.filter);
+    if args.long {
+        command.args(["--", "--include-ignored"]);
+        command.env("NEARTALK_LONG", "1");
+    }
+    println!("> {}", shown(&command));
+    let mut tests = Tally::default();
+    let ended = run_reading(&mut command, &steps.guard, |line| {
+        println!("{line}");
+        if let Some(result) = Tally::from_test_result(line) {
+            tests += result;
+        }
+    });
+    if tests.ignored > 0 {
+        println!("{} tests were ignored", tests.ignored);
+    }
+    steps.total += if steps.ci { tests.strict() } else { tests };
+    success(ended?)?;
+    match tests {
+        Tally { passed: 0, .. } => Err(anyhow!("not one test ran")),
+        Tally { ignored, .. } if ignored > 0 && steps.ci => {
+            Err(anyhow!("in CI no test may be ignored; {ignored} were"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The steps taken so far.
+struct Steps {
+    guard: Guard,
+    ci: bool,
+    /// Of tests and steps together.
+    total: Tally,
+    /// Steps that failed or could not run, and why.
+    bad: Vec<String>,
+    times: Vec<(&'static str, Duration)>,
+}
+
+impl Steps {
+    /// Takes a step unless something that it needs is missing, and counts it. Whatever comes of it,
+    /// the next step can be taken.
+    fn take(
+        &mut self,
+        name: &'static str,
+        needs: &[Need],
+        step: impl FnOnce(&mut Self) -> Result<()>,
+    ) {
+        if self.guard.interrupt.came() {
+            return;
+        }
+        println!("\n=== {name}");
+        let started = Instant::now();
+        let missing: Vec<&str> = needs
+            .iter()
+            .filter(|need| !need.is_met())
+            .map(|need| need.name)
+            .collect();
+        if !missing.is_empty() {
+            let missing = missing.join(" and ");
+            println!("!!! {name} CAN'T RUN: there is no {missing}");
+            self.bad.push(format!("{name}: not run, no {missing}"));
+            self.total.failed += u32::from(self.ci);
+            return;
+        }
+        let done = step(self);
+        let time = started.elapsed();
+        self.times.push((name, time));
+        let time = seconds(time);
+        match done {
+            Ok(()) => {
+                println!("--- {name}: passed in {time}");
+                self.total.passed += 1;
+            }
+            Err(error) => {
+                println!("{error:#}\n!!! {name}: FAILED after {time}");
+                self.bad
+                    .push(format!("{name}: failed: {}", first_line(&error)));
+                self.total.failed += 1;
+            }
+        }
+    }
+
+    /// Runs a command, which is to succeed.
+    fn run(&self, command: &mut Command) -> Result<()> {
+        println!("> {}", shown(command));
+        success(run(command, &self.guard)?)
+    }
+
+    fn report(&self, time: Duration) -> ExitCode {
+        println!();
+        for (name, time) in &self.times {
+            println!("{:>10}  {name}", seconds(*time));
+        }
+        println!("{:>10}  in all", seconds(time));
+        for step in &self.bad {
+            println!("!!! {step}");
+        }
+        let interrupted = self.guard.interrupt.came();
+        if interrupted {
+            println!("!!! interrupted");
+        }
+        println!("{}", self.total);
+        if interrupted || self.total.failed > 0 {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn success(ended: Ended) -> Result<()> {
+    match ended {
+        Ended::Exited(status) if status.success() => Ok(()),
+        Ended::Exited(status) => Err(anyhow!("it ended with {status}")),
+        Ended::Interrupted => Err(anyhow!("interrupted")),
+        Ended::OutOfTime => Err(anyhow!("the time was up, so it was stopped")),
+    }
+}
+
+fn first_line(error: &Error) -> String {
+    let text = format!("{error:#}");
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+fn seconds(time: Duration) -> String {
+    if time < Duration::from_secs(60) {
+        format!("{:.1} s", time.as_secs_f64())
+    } else {
+        let whole = time.as_secs();
+        format!("{} min {:02} s", whole / 60, whole % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(ci: bool) -> Steps {
+        Steps {
+            guard: Guard {
+                interrupt: Interrupt::never(),
+                deadline: None,
+            },
+            ci,
+            total: Tally::default(),
+            bad: Vec::new(),
+            times: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_failing_step_is_counted_and_does_not_stop_the_next() {
+        let mut steps = steps(false);
+        steps.take("one", &[], |_| Err(anyhow!("no")));
+        steps.take("two", &[], |_| Ok(()));
+        assert_eq!(steps.total.to_string(), "1 passed, 1 failed");
+        assert_eq!(steps.bad, ["one: failed: no"]);
+        assert_eq!(steps.report(Duration::ZERO), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn a_step_that_cannot_run_never_passes_and_fails_in_ci() {
+        let impossible = Need::program("a unicorn", &["no-program-has-this-name"]);
+        for (ci, failed) in [(false, 0), (true, 1)] {
+            let mut steps = steps(ci);
+            steps.take("one", std::slice::from_ref(&impossible), |_| Ok(()));
+            assert_eq!((steps.total.passed, steps.total.failed), (0, failed));
+            assert_eq!(steps.bad, ["one: not run, no a unicorn"]);
+        }
+    }
+
+    #[test]
+    fn times_read_well() {
+        assert_eq!(seconds(Duration::from_millis(1_250)), "1.2 s");
+        assert_eq!(seconds(Duration::from_secs(61)), "1 min 01 s");
+    }
+}

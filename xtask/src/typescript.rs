@@ -1,0 +1,122 @@
+//! Checks `shared/bindings/wire.ts` with the TypeScript compiler: that it is valid by itself, and
+//! that every golden file fits the type that it is an example of.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    cargo::root,
+    process::{Ended, Guard, run},
+};
+
+/// The type of each HTTP golden file; those of frames are told by their folder.
+const HTTP_TYPES: [(&str, &str); 10] = [
+    ("error.429", "ErrorBody"),
+    ("health.200", "Health"),
+    ("health.503", "Health"),
+    ("location_update", "Locate"),
+    ("location_update.200", "LocationUpdated"),
+    ("nearby.200", "Nearby"),
+    ("session_create", "CreateSession"),
+    ("session_create.201", "CreatedSession"),
+    ("session_username", "ChangeUsername"),
+    ("session_username.200", "UsernameChanged"),
+];
+
+fn type_of(folder: &str, file: &str) -> Option<&'static str> {
+    match (folder, file) {
+        ("client", _) => Some("ClientFrame"),
+        ("server", _) => Some("ServerFrame"),
+        ("http", _) => HTTP_TYPES
+            .iter()
+            .find_map(|(name, kind)| (*name == file).then_some(*kind)),
+        _ => None,
+    }
+}
+
+/// Fetches the pinned compiler and runs it.
+pub fn check(guard: &Guard) -> Result<Ended> {
+    let bindings = root().join("shared/bindings");
+    let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
+    let quietly = ["--prefer-offline", "--no-audit", "--no-fund"];
+    let mut install = Command::new(npm);
+    install.arg("ci").args(quietly).current_dir(&bindings);
+    let installed = run(&mut install, guard)?;
+    if !matches!(installed, Ended::Exited(status) if status.success()) {
+        return Ok(installed);
+    }
+
+    // Where `npm ci` has just cleared up, and git does not look.
+    let examples = bindings.join("node_modules/golden.check.ts");
+    let (text, count) = examples_of(&root().join("shared/tests/golden"))?;
+    fs::write(&examples, text).with_context(|| format!("writing {}", examples.display()))?;
+    let mut check = Command::new("node");
+    check
+        .arg(Path::new("node_modules/typescript/bin/tsc"))
+        .args(["--strict", "--noEmit", "--module", "esnext"])
+        .args(["wire.ts", "node_modules/golden.check.ts"])
+        .current_dir(&bindings);
+    let checked = run(&mut check, guard);
+    if matches!(checked, Ok(Ended::Exited(status)) if status.success()) {
+        println!("wire.ts is valid, and {count} golden files fit their types");
+    }
+    checked
+}
+
+/// A TypeScript module that declares each golden file as a constant of its type.
+fn examples_of(golden: &Path) -> Result<(String, usize)> {
+    let mut files = Vec::new();
+    for folder in ["client", "server", "http"] {
+        let path = golden.join(folder);
+        let entries = fs::read_dir(&path).with_context(|| format!("reading {}", path.display()))?;
+        let paths: Result<Vec<PathBuf>, _> = entries.map(|e| e.map(|e| e.path())).collect();
+        files.extend(paths?.into_iter().map(|path| (folder, path)));
+    }
+    files.sort();
+    let mut text = String::from("import type * as wire from \"../wire\";\n");
+    for (number, (folder, path)) in files.iter().enumerate() {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let Some(kind) = type_of(folder, &stem) else {
+            bail!(
+                "{} is an example of no known type; add it to xtask/src/typescript.rs",
+                path.display()
+            );
+        };
+        let json = fs::read_to_string(path)?;
+        writeln!(text, "// {folder}/{stem}")?;
+        writeln!(
+            text,
+            "export const example{number}: wire.{kind} = {};",
+            json.trim()
+        )?;
+    }
+    Ok((text, files.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_golden_file_has_a_type() {
+        let (text, count) = examples_of(&root().join("shared/tests/golden")).unwrap();
+        assert!(count > 40, "{count}");
+        assert!(text.contains("// http/session_username\nexport const"));
+        assert_eq!(text.matches(": wire.").count(), count);
+    }
+
+    #[test]
+    fn types_are_told_by_folder_and_name() {
+        assert_eq!(type_of("client", "say"), Some("ClientFrame"));
+        assert_eq!(type_of("server", "error.plain"), Some("ServerFrame"));
+        assert_eq!(type_of("http", "nearby.200"), Some("Nearby"));
+        assert_eq!(type_of("http", "unheard_of"), None);
+        assert_eq!(type_of("elsewhere", "say"), None);
+    }
+}
