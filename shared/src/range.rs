@@ -29,13 +29,54 @@ const BLUR_SQ: [[f64; 3]; 3] = {
     table
 };
 
+/// A circle as the range rule compares it: small, flat, and free of trigonometry.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Circle {
+    centre: UnitVector,
+    radius_sq: f64,
+    grid: Grid,
+}
+
+impl Circle {
+    /// Whether each centre lies in the other's circle:
+    /// `d ≤ max(min(radius_A, radius_B), (g_A + g_B)/√2)`, the boundary inside.
+    ///
+    /// The second term is the blur of the two cells together. It makes sure that two people on one
+    /// spot always find each other, and is larger than the first only for a circle under 177 m.
+    #[inline]
+    pub fn in_range(&self, other: &Self) -> bool {
+        self.limit_sq(other) >= self.centre.chord_sq(other.centre)
+    }
+
+    /// The band of distance to `other` when it is in range.
+    #[inline]
+    pub fn band_in_range(&self, other: &Self) -> Option<DistanceBand> {
+        let chord_sq = self.centre.chord_sq(other.centre);
+        // Within 3 km a chord is as long as its arc to 0.03 mm.
+        (self.limit_sq(other) >= chord_sq)
+            .then(|| DistanceBand::containing(chord_sq.sqrt() * EARTH_RADIUS_M))
+    }
+
+    /// The centre, as a direction.
+    #[inline]
+    pub const fn centre(&self) -> UnitVector {
+        self.centre
+    }
+
+    #[inline]
+    fn limit_sq(&self, other: &Self) -> f64 {
+        let blur = BLUR_SQ[self.grid as usize][other.grid as usize];
+        self.radius_sq.min(other.radius_sq).max(blur)
+    }
+}
+
 /// A person's place and circle as a relay knows them: the centre of a cell, and a radius.
 ///
 /// There is no way to make one from a place without snapping it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spot {
-    centre: UnitVector,
-    radius_sq: f64,
+    circle: Circle,
+    centre: Place,
     cell: Cell,
     radius: Radius,
 }
@@ -47,9 +88,15 @@ impl Spot {
     }
 
     fn at(cell: Cell, radius: Radius) -> Self {
-        Self {
-            centre: cell.centre().to_unit(),
+        let centre = cell.centre();
+        let circle = Circle {
+            centre: centre.to_unit(),
             radius_sq: chord_sq_of(f64::from(radius.metres()) + TOLERANCE_M),
+            grid: cell.grid(),
+        };
+        Self {
+            circle,
+            centre,
             cell,
             radius,
         }
@@ -61,9 +108,14 @@ impl Spot {
         Self::at(self.cell.coarsened(Grid::for_radius(radius)), radius)
     }
 
-    /// Centre of the cell, as a direction.
+    /// The circle.
     #[inline]
-    pub const fn centre(&self) -> UnitVector {
+    pub const fn circle(&self) -> &Circle {
+        &self.circle
+    }
+
+    /// Centre of the cell.
+    pub const fn centre(&self) -> Place {
         self.centre
     }
 
@@ -84,11 +136,10 @@ impl Spot {
 
     /// First four characters of the centre's geohash (about 20 × 39 km), all that anyone is told.
     pub fn geohash_prefix(&self) -> String {
-        let centre = self.cell.centre();
         geohash::encode(
             geohash::Coord {
-                x: centre.lon(),
-                y: centre.lat(),
+                x: self.centre.lon(),
+                y: self.centre.lat(),
             },
             4,
         )
@@ -104,32 +155,26 @@ impl Spot {
 
     /// Distance between the two centres in metres.
     pub fn distance_m(&self, other: &Self) -> f64 {
-        self.centre.distance_m(other.centre)
+        self.circle.centre.distance_m(other.circle.centre)
     }
 
-    /// Whether each stands in the other's circle:
-    /// `d ≤ max(min(radius_A, radius_B), (g_A + g_B)/√2)`, the boundary inside.
-    ///
-    /// The second term is the blur of the two cells together. It makes sure that two people on one
-    /// spot always find each other, and is larger than the first only for a circle under 177 m.
+    /// How far apart, in metres, two people in these two cells are at the very least; 0 when they
+    /// may be on one spot.
+    pub fn distance_beyond_blur_m(&self, other: &Self) -> f64 {
+        let blur = f64::from(self.grid_m() + other.grid_m()) * FRAC_1_SQRT_2;
+        (self.distance_m(other) - blur).max(0.0)
+    }
+
+    /// Whether each stands in the other's circle, see [`Circle::in_range`].
     #[inline]
     pub fn in_range(&self, other: &Self) -> bool {
-        self.limit_sq(other) >= self.centre.chord_sq(other.centre)
-    }
-
-    #[inline]
-    fn limit_sq(&self, other: &Self) -> f64 {
-        let blur = BLUR_SQ[self.cell.grid() as usize][other.cell.grid() as usize];
-        self.radius_sq.min(other.radius_sq).max(blur)
+        self.circle.in_range(&other.circle)
     }
 
     /// The band of distance to `other` when it is in range.
     #[inline]
     pub fn band_in_range(&self, other: &Self) -> Option<DistanceBand> {
-        let chord_sq = self.centre.chord_sq(other.centre);
-        // Within 3 km a chord is as long as its arc to 0.03 mm.
-        (self.limit_sq(other) >= chord_sq)
-            .then(|| DistanceBand::containing(chord_sq.sqrt() * EARTH_RADIUS_M))
+        self.circle.band_in_range(&other.circle)
     }
 }
 
@@ -236,35 +281,23 @@ mod tests {
 
     #[test]
     fn boundary_is_inside() {
-        // Two centres a known distance apart, and radii just around it.
-        let a = spot(48.2, 16.37, 1_500);
-        for step in 1..8 {
-            let place = Place::new(48.2, 16.37)
-                .unwrap()
-                .destination(1.0, f64::from(step) * 230.0);
-            let d = a.distance_m(&Spot::new(place, Radius::MAX));
-            if !(1_000.0..2_000.0).contains(&d) {
-                continue;
-            }
-            let exactly = |metres| Spot {
+        let place = Place::new(48.2, 16.37).unwrap();
+        let a = Spot::new(place, Radius::MAX);
+        for metres in [1_100.0, 1_300.0, 1_500.0, 1_700.0] {
+            let b = Spot::new(place.destination(1.0, metres), Radius::MAX);
+            let d = a.distance_m(&b);
+            let reaching = |metres| Circle {
                 radius_sq: chord_sq_of(metres),
-                ..Spot::new(place, Radius::MAX)
+                ..*a.circle()
             };
-            let a = Spot {
-                radius_sq: chord_sq_of(d),
-                ..a
-            };
-            assert!(a.in_range(&exactly(d + TOLERANCE_M)));
-            let a = Spot::new(
-                Place::new(48.2, 16.37).unwrap(),
-                Radius::new(d.ceil() as u32).unwrap(),
+            assert!(
+                reaching(d).in_range(b.circle()) || reaching(d + TOLERANCE_M).in_range(b.circle())
             );
-            assert!(a.in_range(&exactly(5_000.0)));
-            let a = Spot::new(
-                Place::new(48.2, 16.37).unwrap(),
-                Radius::new(d.floor() as u32).unwrap(),
-            );
-            assert!(!a.in_range(&exactly(5_000.0)));
+            assert!(!reaching(d - 0.001).in_range(b.circle()));
+            // With the whole metres that a radius has, on either side of that distance.
+            let with = |metres: f64| a.with_radius(Radius::new(metres as u32).unwrap());
+            assert!(with(d.ceil()).in_range(&b) && b.in_range(&with(d.ceil())));
+            assert!(!with(d.floor()).in_range(&b) && !b.in_range(&with(d.floor())));
         }
     }
 

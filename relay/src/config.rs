@@ -1,0 +1,244 @@
+//! Settings: every one a flag and an environment variable, all with defaults that work.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::http::HeaderValue;
+use clap::{Parser, ValueEnum};
+use ipnet::IpNet;
+use neartalk_shared::{frame::IceServer, limits};
+
+use crate::{address::AddressLimits, quota::Quota, room::RoomSettings};
+
+/// The NearTalk relay: proximity matching, ephemeral chat and signaling for the people around you.
+///
+/// Runs with no configuration at all. Keeps everything in memory; what people say is gone after 30
+/// minutes, and everything is when the relay stops.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "neartalk-relay", version, max_term_width = 100)]
+pub struct Config {
+    /// Address and port for clients. Port 0 takes a free one and prints it.
+    #[arg(
+        long,
+        env = "NEARTALK_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub listen: SocketAddr,
+
+    /// Address and port for /metrics and /api/health; not for the public. Off unless given.
+    #[arg(long, env = "NEARTALK_ADMIN_LISTEN", value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
+
+    /// A web page's origin that may use this relay, such as https://talk.example.org. The relay's
+    /// own host always may. Can be repeated, or separated by commas.
+    #[arg(
+        long = "allowed-origin",
+        env = "NEARTALK_ALLOWED_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        value_parser = parse_origin
+    )]
+    pub allowed_origins: Vec<HeaderValue>,
+
+    /// A proxy or network of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8. Can be
+    /// repeated, or separated by commas.
+    #[arg(
+        long = "trusted-proxy",
+        env = "NEARTALK_TRUSTED_PROXY",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        value_parser = parse_network
+    )]
+    pub trusted_proxies: Vec<IpNet>,
+
+    /// A STUN or TURN server for voice, such as stun:stun.example.org:3478. Can be repeated, or
+    /// separated by commas.
+    #[arg(
+        long = "ice-server",
+        env = "NEARTALK_ICE_SERVER",
+        value_name = "URL",
+        value_delimiter = ',',
+        value_parser = parse_ice_server
+    )]
+    pub ice_servers: Vec<String>,
+
+    /// How long a message lives.
+    #[arg(long, env = "NEARTALK_MESSAGE_TTL", value_name = "TIME", default_value = "30m", value_parser = parse_duration)]
+    pub message_ttl: Duration,
+
+    /// How long a session lives without a request or an open socket.
+    #[arg(long, env = "NEARTALK_SESSION_TTL", value_name = "TIME", default_value = "30m", value_parser = parse_duration)]
+    pub session_ttl: Duration,
+
+    /// How long a place lives without an update or an open socket.
+    #[arg(long, env = "NEARTALK_PLACE_TTL", value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
+    pub place_ttl: Duration,
+
+    /// Messages that a session may send within any minute.
+    #[arg(long, env = "NEARTALK_MESSAGES_PER_MINUTE", value_name = "N", default_value_t = limits::MESSAGES_PER_WINDOW, value_parser = clap::value_parser!(u32).range(1..))]
+    pub messages_per_minute: u32,
+
+    /// A session may update its place or radius once in this time, after a burst.
+    #[arg(long, env = "NEARTALK_LOCATION_INTERVAL", value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    pub location_interval: Duration,
+
+    /// How many updates of place or radius may come in a burst.
+    #[arg(long, env = "NEARTALK_LOCATION_BURST", value_name = "N", default_value_t = limits::LOCATION_BURST, value_parser = clap::value_parser!(u32).range(1..))]
+    pub location_burst: u32,
+
+    /// New sessions a minute from one address (IPv6: one /64), after a burst. People near each
+    /// other often share one address.
+    #[arg(long, env = "NEARTALK_SESSIONS_PER_MINUTE", value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    pub sessions_per_minute: u32,
+
+    /// How many new sessions from one address may come in a burst.
+    #[arg(long, env = "NEARTALK_SESSION_BURST", value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..))]
+    pub session_burst: u32,
+
+    /// HTTP requests a second from one address, after a burst.
+    #[arg(long, env = "NEARTALK_REQUESTS_PER_SECOND", value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub requests_per_second: u32,
+
+    /// How many HTTP requests from one address may come in a burst.
+    #[arg(long, env = "NEARTALK_REQUEST_BURST", value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub request_burst: u32,
+
+    /// Open sockets from one address.
+    #[arg(long, env = "NEARTALK_SOCKETS_PER_ADDRESS", value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub sockets_per_address: u32,
+
+    /// Sessions that this relay holds at most.
+    #[arg(
+        long,
+        env = "NEARTALK_MAX_SESSIONS",
+        value_name = "N",
+        default_value_t = 200_000
+    )]
+    pub max_sessions: usize,
+
+    /// Messages that this relay keeps at most; beyond it the oldest go before their time.
+    #[arg(
+        long,
+        env = "NEARTALK_MAX_MESSAGES",
+        value_name = "N",
+        default_value_t = 200_000
+    )]
+    pub max_messages: usize,
+
+    /// Connections that this relay holds at most; beyond it new ones wait.
+    #[arg(long, env = "NEARTALK_MAX_CONNECTIONS", value_name = "N", default_value_t = 50_000, value_parser = parse_count)]
+    pub max_connections: usize,
+
+    /// Form of the logs, which go to standard error.
+    #[arg(long, env = "NEARTALK_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// What to log: error, warn, info, debug, trace, or a filter such as neartalk_relay=debug.
+    /// Names, places, addresses and what people say are never logged.
+    #[arg(
+        long,
+        env = "NEARTALK_LOG",
+        value_name = "FILTER",
+        default_value = "info"
+    )]
+    pub log: String,
+
+    /// Threads that serve connections. One per core unless given.
+    #[arg(long, env = "NEARTALK_WORKERS", value_name = "N", value_parser = parse_count)]
+    pub workers: Option<usize>,
+
+    /// How long a shutdown waits for clients to take what is still queued for them.
+    #[arg(long, env = "NEARTALK_DRAIN_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    pub drain_timeout: Duration,
+}
+
+/// Form of the logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// What of these settings concerns the room.
+    pub fn room(&self) -> RoomSettings {
+        let ice_server = |url: &String| IceServer {
+            urls: vec![url.clone()],
+            username: None,
+            credential: None,
+        };
+        RoomSettings {
+            message_ttl: self.message_ttl,
+            session_ttl: self.session_ttl,
+            place_ttl: self.place_ttl,
+            messages_per_minute: self.messages_per_minute,
+            location_interval: self.location_interval,
+            location_burst: self.location_burst,
+            max_sessions: self.max_sessions,
+            max_messages: self.max_messages,
+            ice_servers: self.ice_servers.iter().map(ice_server).collect(),
+        }
+    }
+
+    /// What of these settings concerns each address.
+    pub fn addresses(&self) -> AddressLimits {
+        let minute = Duration::from_secs(60);
+        AddressLimits {
+            sessions: Quota::per_window(self.sessions_per_minute, minute, self.session_burst),
+            requests: Quota::per_window(
+                self.requests_per_second,
+                Duration::from_secs(1),
+                self.request_burst,
+            ),
+            sockets: self.sockets_per_address,
+        }
+    }
+}
+
+fn parse_duration(s: &str) -> Result<Duration, String> {
+    let hint = "give a time such as 30m, 90s or 1h 30m";
+    let duration = humantime::parse_duration(s).map_err(|e| format!("{e}; {hint}"))?;
+    if duration.is_zero() || duration > Duration::from_secs(365 * 86_400) {
+        return Err(format!(
+            "a time must be longer than nothing and shorter than a year; {hint}"
+        ));
+    }
+    Ok(duration)
+}
+
+fn parse_network(s: &str) -> Result<IpNet, String> {
+    let single = || s.parse::<std::net::IpAddr>().map(IpNet::from);
+    s.parse()
+        .or_else(|_| single())
+        .map_err(|_| "give a network such as 10.0.0.0/8, or one address".into())
+}
+
+fn parse_origin(s: &str) -> Result<HeaderValue, String> {
+    let hint = "give an origin such as https://talk.example.org, with no path";
+    let host = s
+        .strip_prefix("https://")
+        .or_else(|| s.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains('/') => {
+            HeaderValue::from_str(s).map_err(|_| hint.into())
+        }
+        _ => Err(hint.into()),
+    }
+}
+
+fn parse_ice_server(s: &str) -> Result<String, String> {
+    let known = ["stun:", "stuns:", "turn:", "turns:"];
+    match known.iter().find_map(|scheme| s.strip_prefix(scheme)) {
+        Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(s.to_owned()),
+        _ => Err("give an address such as stun:stun.example.org:3478".into()),
+    }
+}
+
+fn parse_count(s: &str) -> Result<usize, String> {
+    match s.parse() {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err("give a whole number of at least 1".into()),
+    }
+}

@@ -1,0 +1,19 @@
+//! The NearTalk relay: a library with a thin `main`.
+//!
+//! How a message flows: [`socket`] parses a frame once and hands it to the [`hub`], the actor that
+//! owns the [`room`]; the room finds who is in range and puts one shared, serialised frame into
+//! each recipient's queue; each recipient's [`socket`] writes what has queued up in one flush.
+
+pub mod address;
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod hub;
+pub mod metrics;
+pub mod quota;
+pub mod room;
+pub mod server;
+pub mod socket;
+
+pub use config::Config;
+pub use server::{Server, StartError};

@@ -1,0 +1,69 @@
+//! `neartalk-relay`: reads the settings, starts the logs, runs the server.
+
+use std::io::{IsTerminal, Write};
+
+use anyhow::Context;
+use clap::Parser;
+use neartalk_relay::{Config, Server, config::LogFormat};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> anyhow::Result<()> {
+    let config = Config::parse();
+    start_logs(&config)?;
+    // Each connection is a file descriptor, and many systems start programs with only 1,024.
+    if let Err(e) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(error = %e, "can't raise the limit of open files");
+    }
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = config.workers {
+        runtime.worker_threads(workers);
+    }
+    runtime
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?
+        .block_on(run(config))
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
+    let server = Server::bind(config).await?;
+    announce("listening on", server.address()?);
+    if let Some(address) = server.admin_address() {
+        announce("admin on", address?);
+    }
+    let shutdown = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    server.run(shutdown).await;
+    Ok(())
+}
+
+/// Says where the relay is, for people and for scripts that let it choose its port.
+fn announce(what: &str, address: std::net::SocketAddr) {
+    // Whoever started the relay may not want to read this.
+    let _ = writeln!(std::io::stdout(), "{what} http://{address}");
+}
+
+fn start_logs(config: &Config) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&config.log).with_context(|| {
+        format!(
+            "--log {:?} is no filter; give a level such as info or debug",
+            config.log
+        )
+    })?;
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! What was said in the last 30 minutes, by where it was said.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use neartalk_shared::{
+    DistanceBand, MessageId, MessageText, PeerId, Spot, Timestamp, Username, frame::Message,
+};
+use slab::Slab;
+
+use super::index::GridIndex;
+
+/// At most so many messages are replayed to somebody, the newest.
+const REPLAY_MAX: usize = 1_000;
+
+/// A message as it is kept.
+#[derive(Debug)]
+pub struct Said {
+    /// Made by the client.
+    pub id: MessageId,
+    /// Who said it.
+    pub from: PeerId,
+    /// Their name then.
+    pub username: Username,
+    /// What they said.
+    pub text: MessageText,
+    /// When.
+    pub sent_at: Timestamp,
+    /// When it is gone.
+    pub expires_at: Timestamp,
+    /// How many people got it then.
+    pub reached: u32,
+}
+
+impl Said {
+    /// The message as somebody sees it for whom it was said at `distance`.
+    pub fn at_distance(&self, distance: DistanceBand) -> Message {
+        Message {
+            id: self.id,
+            from: self.from,
+            username: self.username.clone(),
+            text: self.text.clone(),
+            sent_at: self.sent_at,
+            expires_at: self.expires_at,
+            distance,
+        }
+    }
+}
+
+/// The messages that still live. Nothing outlives its time here, not even until the next sweep:
+/// every question is asked at a time, and what has expired by then is not in the answer.
+#[derive(Debug)]
+pub struct History {
+    ttl: Duration,
+    capacity: usize,
+    messages: Slab<Said>,
+    index: GridIndex,
+    /// The randomly keyed hasher of the standard library, because clients choose these keys.
+    by_id: HashMap<MessageId, u32>,
+    /// Oldest first; all live equally long, so they also expire in this order.
+    order: VecDeque<u32>,
+}
+
+impl History {
+    /// An empty history whose messages live for `ttl`, and of which at most `capacity` are kept,
+    /// the newest.
+    pub fn new(ttl: Duration, capacity: usize) -> Self {
+        Self {
+            ttl,
+            capacity,
+            messages: Slab::new(),
+            index: GridIndex::default(),
+            by_id: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// How long a message lives.
+    pub const fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// How many messages are kept.
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// The message with this id, if it lives.
+    pub fn get(&self, id: &MessageId, now: Timestamp) -> Option<&Said> {
+        let said = self.messages.get(*self.by_id.get(id)? as usize)?;
+        (said.expires_at > now).then_some(said)
+    }
+
+    /// Keeps `said`, which was said at `spot`. Its id must not be in use, see [`History::get`].
+    pub fn push(&mut self, said: Said, spot: &Spot) {
+        self.sweep(said.sent_at);
+        if self.order.len() >= self.capacity {
+            self.drop_oldest();
+        }
+        let id = said.id;
+        let slot = self.messages.insert(said) as u32;
+        self.index.insert(slot, spot);
+        self.by_id.insert(id, slot);
+        self.order.push_back(slot);
+    }
+
+    /// Forgets what has expired.
+    pub fn sweep(&mut self, now: Timestamp) {
+        while let Some(&slot) = self.order.front()
+            && self.messages[slot as usize].expires_at <= now
+        {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(slot) = self.order.pop_front() {
+            let said = self.messages.remove(slot as usize);
+            self.by_id.remove(&said.id);
+            self.index.remove(slot);
+        }
+    }
+
+    /// What was said by people whose place and radius then are in mutual range with `spot`, oldest
+    /// first.
+    pub fn replay(&self, spot: &Spot, now: Timestamp) -> Vec<Message> {
+        let mut found = Vec::new();
+        self.index.in_range(spot, |slot, band| {
+            let said = &self.messages[slot as usize];
+            if said.expires_at > now {
+                found.push((said, band));
+            }
+        });
+        // The id decides between messages of one millisecond, so that everyone sees one order.
+        found.sort_unstable_by_key(|(said, _)| (said.sent_at, said.id));
+        let skip = found.len().saturating_sub(REPLAY_MAX);
+        found[skip..]
+            .iter()
+            .map(|(said, band)| said.at_distance(*band))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use neartalk_shared::{Place, Radius};
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(1_000_000 + 1_000 * seconds)
+    }
+
+    fn spot() -> Spot {
+        Spot::new(Place::new(50.0, 8.0).unwrap(), Radius::MAX)
+    }
+
+    fn say(history: &mut History, text: &str, now: Timestamp) -> MessageId {
+        let id = MessageId::random();
+        let said = Said {
+            id,
+            from: PeerId::random(&mut rand::rngs::StdRng::seed_from_u64(1)),
+            username: Username::parse("Fox").unwrap(),
+            text: MessageText::parse(text).unwrap(),
+            sent_at: now,
+            expires_at: now + history.ttl(),
+            reached: 0,
+        };
+        history.push(said, &spot());
+        id
+    }
+
+    fn texts(history: &History, now: Timestamp) -> Vec<String> {
+        history
+            .replay(&spot(), now)
+            .into_iter()
+            .map(|m| m.text.into())
+            .collect()
+    }
+
+    #[test]
+    fn nothing_outlives_its_time() {
+        let mut history = History::new(Duration::from_secs(1_800), 100);
+        let first = say(&mut history, "first", at(0));
+        say(&mut history, "second", at(29 * 60));
+        assert_eq!(texts(&history, at(29 * 60)), ["first", "second"]);
+        assert_eq!(texts(&history, at(1_799)), ["first", "second"]);
+        // Without any sweep in between.
+        assert_eq!(texts(&history, at(1_800)), ["second"]);
+        assert!(history.get(&first, at(1_799)).is_some());
+        assert!(history.get(&first, at(1_800)).is_none());
+        history.sweep(at(31 * 60));
+        assert_eq!(history.len(), 1);
+        history.sweep(at(60 * 60));
+        assert_eq!(history.len(), 0);
+        assert!(history.by_id.is_empty() && history.order.is_empty());
+    }
+
+    #[test]
+    fn memory_is_bounded_by_dropping_the_oldest() {
+        let mut history = History::new(Duration::from_secs(1_800), 3);
+        for i in 0..10 {
+            say(&mut history, &i.to_string(), at(i));
+        }
+        assert_eq!(texts(&history, at(10)), ["7", "8", "9"]);
+        assert_eq!(history.by_id.len(), 3);
+    }
+}

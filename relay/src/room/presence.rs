@@ -1,0 +1,439 @@
+//! Presence: telling people who is around.
+//!
+//! A change of place, name or voice is not told at once but on a common tick, so that its instant
+//! gives nothing away. What each client has been told is remembered (its *view*), and a tick sends
+//! the difference. A client for which a tick holds very many differences gets the whole list
+//! instead.
+
+use std::{collections::HashMap, sync::Arc};
+
+use neartalk_shared::{
+    DistanceBand, PeerId, Radius, ServerFrame, Spot, Timestamp,
+    frame::{LeftReason, Reach},
+    limits::{RADIUS_MAX_M, REACH_INTERVAL, REACH_RADII_M},
+};
+
+use super::{
+    Room,
+    link::{Frame, Link},
+    session::{Placed, Slot},
+};
+
+/// A client with more differences than this in one tick gets `nearby` instead.
+const RESYNC_ABOVE: usize = 64;
+
+/// At most so many clients get their `reach` counted in one tick, which bounds the tick's length.
+const REACH_BUDGET: usize = 1_000;
+
+/// Cells are at most this far from where a wider circle's cell would have its centre, in metres.
+const RECELL_M: f64 = 150.0;
+
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Entered(Slot),
+    Changed(Slot),
+    Left(PeerId, LeftReason),
+}
+
+/// What waits for the next tick.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// Whose place is new.
+    moved: Vec<Slot>,
+    /// Who looks different to those who see them.
+    changed: Vec<Slot>,
+    /// What whom is to be told, oldest first.
+    changes: Vec<(Slot, Change)>,
+    /// Whose `reach` may have changed.
+    reach: Vec<Slot>,
+}
+
+/// Frames about people that several viewers get alike, by person and band.
+#[derive(Default)]
+struct PersonFrames(HashMap<(Slot, DistanceBand, bool), Arc<Frame>>);
+
+impl<L: Link> Room<L> {
+    /// Runs what is due: expiry, presence, reach. Call this once a second.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.history.sweep(now);
+        self.expire(now);
+        self.diff_moved();
+        self.diff_changed();
+        self.flush_changes(now);
+        self.sessions.release_retired();
+        self.send_reach(now);
+        self.update_gauges();
+    }
+
+    /// Shows a session at a place.
+    pub(super) fn place(&mut self, slot: Slot, placed: Placed) {
+        let old = self.sessions[slot].placed.replace(placed);
+        let same = old.is_some_and(|old| old.spot == placed.spot);
+        if same && self.index.contains(slot) {
+            return;
+        }
+        self.show(slot, &placed.spot);
+        if let Some(old) = old.filter(|_| !same) {
+            self.mark_reach_around(&old.spot);
+        }
+    }
+
+    /// Makes a session visible at a spot: to messages at once, to the eye on the next tick.
+    fn show(&mut self, slot: Slot, spot: &Spot) {
+        self.index.insert(slot, spot);
+        self.mark_reach_around(spot);
+        if !std::mem::replace(&mut self.sessions[slot].moved, true) {
+            self.presence.moved.push(slot);
+        }
+    }
+
+    /// Takes a session out of sight of everyone; on their next tick they learn why. The place
+    /// itself is kept for [`LeftReason::Left`], in case they come back to it.
+    pub(super) fn hide(&mut self, slot: Slot, reason: LeftReason) {
+        self.index.remove(slot);
+        if let Some(placed) = self.sessions[slot].placed {
+            self.mark_reach_around(&placed.spot);
+        }
+        let peer_id = self.sessions[slot].peer_id;
+        for viewer in std::mem::take(&mut self.sessions[slot].watchers) {
+            remove_from_view(&mut self.sessions[viewer].view, slot);
+            self.presence
+                .changes
+                .push((viewer, Change::Left(peer_id, reason)));
+        }
+    }
+
+    /// Tells those who see this session on the next tick that it looks different.
+    pub(super) fn mark_changed(&mut self, slot: Slot) {
+        if !std::mem::replace(&mut self.sessions[slot].changed, true) {
+            self.presence.changed.push(slot);
+        }
+    }
+
+    /// A session without a socket sees nobody.
+    pub(super) fn forget_view(&mut self, slot: Slot) {
+        for (other, _) in std::mem::take(&mut self.sessions[slot].view) {
+            remove_sorted(&mut self.sessions[other].watchers, slot);
+        }
+    }
+
+    /// Sends `located`, `nearby` and `history`: all that a client needs to know at a place.
+    pub(super) fn send_surroundings(&mut self, slot: Slot, spot: &Spot, now: Timestamp) {
+        let located = ServerFrame::Located {
+            geohash_prefix: spot.geohash_prefix(),
+            radius: spot.radius(),
+            grid_m: spot.grid_m(),
+        };
+        self.send(slot, &located);
+        if !self.index.contains(slot) {
+            // They had left, and are back before their place has expired.
+            self.show(slot, spot);
+        }
+        self.send_nearby(slot, spot, now);
+        self.send_history(slot, spot, now);
+    }
+
+    /// Sends the whole list, which from then on is what this client has been told.
+    fn send_nearby(&mut self, slot: Slot, spot: &Spot, now: Timestamp) {
+        let reach = self.count_reach(slot, spot);
+        let people = self.people_around(slot, spot);
+        self.forget_view(slot);
+        let mut view = Vec::with_capacity(people.len());
+        self.index.in_range(spot, |other, band| {
+            if other != slot {
+                view.push((other, band));
+            }
+        });
+        view.sort_unstable_by_key(|&(other, _)| other);
+        for &(other, _) in &view {
+            insert_sorted(&mut self.sessions[other].watchers, slot);
+        }
+        let session = &mut self.sessions[slot];
+        session.view = view;
+        session.reach.clone_from(&reach);
+        session.reach_at = now;
+        self.send(slot, &ServerFrame::Nearby { people, reach });
+    }
+
+    /// Ends places and sessions whose time has come.
+    fn expire(&mut self, now: Timestamp) {
+        while let Some(slot) = self.sessions.next_due(now) {
+            let placed = self.sessions[slot].placed;
+            let place_ended = placed.is_some_and(|p| p.updated_at + self.settings.place_ttl <= now);
+            let session_ended = self.has_expired(slot, now);
+            if place_ended || session_ended {
+                self.hide(slot, LeftReason::Expired);
+                self.sessions[slot].placed = None;
+                self.metrics.store_expire.increment(1);
+            }
+            if session_ended {
+                self.sessions.retire(slot);
+                self.metrics.store_expire.increment(1);
+            } else {
+                self.refresh_deadline(slot);
+            }
+        }
+    }
+
+    /// Works out who sees whom anew, for everyone whose place is new.
+    fn diff_moved(&mut self) {
+        for slot in std::mem::take(&mut self.presence.moved) {
+            let session = &mut self.sessions[slot];
+            session.moved = false;
+            // Placed, but hidden since: nobody has anything to learn but what `hide` queued.
+            let Some(spot) = session.spot().copied() else {
+                continue;
+            };
+            let mut around = Vec::new();
+            self.index
+                .in_range(&spot, |other, band| around.push((other, band)));
+            around.sort_unstable_by_key(|&(other, _)| other);
+            let Ok(own) = around.binary_search_by_key(&slot, |&(other, _)| other) else {
+                continue;
+            };
+            around.remove(own);
+            let is_around = |other: Slot| {
+                around
+                    .binary_search_by_key(&other, |&(other, _)| other)
+                    .is_ok()
+            };
+
+            let session = &self.sessions[slot];
+            let lost_watchers: Vec<_> = session
+                .watchers
+                .iter()
+                .copied()
+                .filter(|&w| !is_around(w))
+                .collect();
+            let lost: Vec<_> = session
+                .view
+                .iter()
+                .map(|&(other, _)| other)
+                .filter(|&o| !is_around(o))
+                .collect();
+            let lost_peers: Vec<_> = session
+                .voice_peers
+                .iter()
+                .copied()
+                .filter(|&p| !is_around(p))
+                .collect();
+            for watcher in lost_watchers {
+                self.tell_left(watcher, slot);
+            }
+            for other in lost {
+                self.tell_left(slot, other);
+            }
+            for peer in lost_peers {
+                self.unlink_voice(slot, peer);
+            }
+            for (other, band) in around {
+                self.tell(other, slot, band);
+                self.tell(slot, other, band);
+                if self.sessions[slot].voice.is_some() && self.sessions[other].voice.is_some() {
+                    self.link_voice(slot, other);
+                }
+            }
+        }
+    }
+
+    /// Queues that `viewer` sees `subject` at `band`, unless it has been told so.
+    fn tell(&mut self, viewer: Slot, subject: Slot, band: DistanceBand) {
+        let session = &mut self.sessions[viewer];
+        if session.link.is_none() {
+            return;
+        }
+        match session
+            .view
+            .binary_search_by_key(&subject, |&(other, _)| other)
+        {
+            Ok(at) if session.view[at].1 == band => {}
+            Ok(at) => {
+                session.view[at].1 = band;
+                self.presence
+                    .changes
+                    .push((viewer, Change::Changed(subject)));
+            }
+            Err(at) => {
+                session.view.insert(at, (subject, band));
+                insert_sorted(&mut self.sessions[subject].watchers, viewer);
+                self.presence
+                    .changes
+                    .push((viewer, Change::Entered(subject)));
+            }
+        }
+    }
+
+    /// Queues that `viewer` no longer sees `subject`, because one of the two has moved.
+    fn tell_left(&mut self, viewer: Slot, subject: Slot) {
+        if remove_from_view(&mut self.sessions[viewer].view, subject) {
+            remove_sorted(&mut self.sessions[subject].watchers, viewer);
+            let peer_id = self.sessions[subject].peer_id;
+            self.presence
+                .changes
+                .push((viewer, Change::Left(peer_id, LeftReason::Moved)));
+        }
+    }
+
+    fn diff_changed(&mut self) {
+        for slot in std::mem::take(&mut self.presence.changed) {
+            let session = &mut self.sessions[slot];
+            session.changed = false;
+            let changes = session.watchers.iter().map(|&w| (w, Change::Changed(slot)));
+            self.presence.changes.extend(changes);
+        }
+    }
+
+    /// Sends each viewer what is queued for it.
+    fn flush_changes(&mut self, now: Timestamp) {
+        let mut changes = std::mem::take(&mut self.presence.changes);
+        // Stable, so that each viewer's changes stay in their order.
+        changes.sort_by_key(|&(viewer, _)| viewer);
+        let mut frames = PersonFrames::default();
+        for group in changes.chunk_by(|(a, _), (b, _)| a == b) {
+            let viewer = group[0].0;
+            if self.sessions[viewer].link.is_none() {
+                continue;
+            }
+            if group.len() > RESYNC_ABOVE
+                && let Some(&spot) = self.sessions[viewer].spot()
+            {
+                self.send_nearby(viewer, &spot, now);
+                continue;
+            }
+            for (at, &(_, change)) in group.iter().enumerate() {
+                let (subject, entered) = match change {
+                    Change::Left(peer_id, reason) => {
+                        self.send(viewer, &ServerFrame::PersonLeft { peer_id, reason });
+                        continue;
+                    }
+                    Change::Entered(subject) => (subject, true),
+                    Change::Changed(subject) => (subject, false),
+                };
+                // A person is shown as they are now, so once a tick is enough.
+                let told = |&(_, earlier): &(Slot, Change)| match earlier {
+                    Change::Entered(s) | Change::Changed(s) => s == subject,
+                    Change::Left(..) => false,
+                };
+                if !entered && group[..at].iter().any(told) {
+                    continue;
+                }
+                let view = &self.sessions[viewer].view;
+                let Ok(found) = view.binary_search_by_key(&subject, |&(other, _)| other) else {
+                    continue;
+                };
+                let band = view[found].1;
+                let key = (subject, band, entered);
+                let frame = frames.0.entry(key).or_insert_with(|| {
+                    let person = self.sessions[subject].person(band);
+                    Frame::new(&if entered {
+                        ServerFrame::PersonEntered { person }
+                    } else {
+                        ServerFrame::PersonChanged { person }
+                    })
+                });
+                let frame = Arc::clone(frame);
+                self.send_shared(viewer, &frame);
+            }
+        }
+    }
+
+    fn mark_reach_around(&mut self, spot: &Spot) {
+        let sessions = &mut self.sessions;
+        let dirty = &mut self.presence.reach;
+        self.index
+            .within(spot, f64::from(RADIUS_MAX_M) + RECELL_M, |slot, _| {
+                let session = &mut sessions[slot];
+                if session.link.is_some() && !std::mem::replace(&mut session.reach_dirty, true) {
+                    dirty.push(slot);
+                }
+            });
+    }
+
+    /// Tells those who would meet more or fewer people with another radius, not too often.
+    fn send_reach(&mut self, now: Timestamp) {
+        let mut waiting = std::mem::take(&mut self.presence.reach);
+        let mut budget = REACH_BUDGET;
+        waiting.retain(|&slot| {
+            let Some(session) = self.sessions.get_mut(slot) else {
+                return false;
+            };
+            let (Some(spot), true) = (session.spot().copied(), session.link.is_some()) else {
+                session.reach_dirty = false;
+                return false;
+            };
+            if budget == 0 || now.since(session.reach_at) < REACH_INTERVAL {
+                return true;
+            }
+            budget -= 1;
+            session.reach_dirty = false;
+            let reach = self.count_reach(slot, &spot);
+            let session = &mut self.sessions[slot];
+            if session.reach != reach {
+                session.reach.clone_from(&reach);
+                session.reach_at = now;
+                self.send(slot, &ServerFrame::Reach { reach });
+            }
+            false
+        });
+        self.presence.reach.append(&mut waiting);
+    }
+
+    /// How many people would be in range of `spot` with each of the radii.
+    fn count_reach(&self, slot: Slot, spot: &Spot) -> Vec<Reach> {
+        let spots = REACH_RADII_M.map(|radius| {
+            // Every radius in the list is a valid one.
+            Radius::new(radius).map_or(*spot, |radius| spot.with_radius(radius))
+        });
+        let mut counts = [0; REACH_RADII_M.len()];
+        self.index
+            .within(spot, f64::from(RADIUS_MAX_M) + RECELL_M, |other, circle| {
+                if other != slot {
+                    for (count, spot) in counts.iter_mut().zip(&spots) {
+                        *count += u32::from(spot.circle().in_range(circle));
+                    }
+                }
+            });
+        REACH_RADII_M
+            .iter()
+            .zip(counts)
+            .map(|(&radius, count)| Reach { radius, count })
+            .collect()
+    }
+
+    fn update_gauges(&mut self) {
+        let mut cells = [0u32; 4];
+        let mut people = 0;
+        for count in self.index.occupancy() {
+            people += count;
+            cells[match count {
+                ..=1 => 0,
+                2..=9 => 1,
+                10..=99 => 2,
+                _ => 3,
+            }] += 1;
+        }
+        self.metrics.people.set(people as f64);
+        for (gauge, count) in self.metrics.cells.iter().zip(cells) {
+            gauge.set(f64::from(count));
+        }
+        self.metrics.sessions.set(self.sessions.len() as f64);
+        self.metrics.history.set(self.history.len() as f64);
+    }
+}
+
+fn remove_from_view(view: &mut Vec<(Slot, DistanceBand)>, subject: Slot) -> bool {
+    let found = view.binary_search_by_key(&subject, |&(other, _)| other);
+    found.map(|at| view.remove(at)).is_ok()
+}
+
+fn insert_sorted(list: &mut Vec<Slot>, slot: Slot) {
+    if let Err(at) = list.binary_search(&slot) {
+        list.insert(at, slot);
+    }
+}
+
+fn remove_sorted(list: &mut Vec<Slot>, slot: Slot) {
+    if let Ok(at) = list.binary_search(&slot) {
+        list.remove(at);
+    }
+}

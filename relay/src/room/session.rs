@@ -1,0 +1,253 @@
+//! Sessions: who somebody is while they are here.
+
+use std::collections::BTreeSet;
+
+use neartalk_shared::{
+    DistanceBand, PeerId, SessionId, Spot, Timestamp, Username,
+    frame::{Person, Reach},
+};
+use rustc_hash::FxHashMap;
+use slab::Slab;
+
+use super::movement::MovementGuard;
+use crate::quota::{Gcra, SlidingWindow};
+
+/// Number of a session in the room's tables. Slots are reused, but not before the tick after the
+/// session's end, so that what waits for a tick never reaches somebody else.
+pub type Slot = u32;
+
+/// A place that is shown to others.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed {
+    /// Where, and with which circle.
+    pub spot: Spot,
+    /// When it was last confirmed.
+    pub updated_at: Timestamp,
+}
+
+/// The state of somebody's microphone and loudspeaker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VoiceState {
+    /// Nobody hears them.
+    pub muted: bool,
+    /// They hear nobody.
+    pub deafened: bool,
+}
+
+/// A session's counters against the limits.
+#[derive(Debug, Default)]
+pub struct Quotas {
+    pub messages: SlidingWindow,
+    pub locations: Gcra,
+    pub typing: Gcra,
+    pub signals: Gcra,
+}
+
+/// A session with all that a relay knows of it.
+#[derive(Debug)]
+pub struct Session<L> {
+    pub id: SessionId,
+    pub peer_id: PeerId,
+    pub username: Username,
+    pub former_usernames: Vec<Username>,
+    pub username_changes_left: u32,
+    /// The last request, or the end of the last socket.
+    pub seen_at: Timestamp,
+    /// The open socket, and its number.
+    pub link: Option<(u64, L)>,
+    pub had_link: bool,
+    pub placed: Option<Placed>,
+    pub movement: MovementGuard,
+    pub quotas: Quotas,
+    pub voice: Option<VoiceState>,
+    /// Who this client has been told is in range, with the band told; sorted by slot. Empty
+    /// without a socket.
+    pub view: Vec<(Slot, DistanceBand)>,
+    /// Whose view this session is in; sorted.
+    pub watchers: Vec<Slot>,
+    /// Whom this client has been told to connect to in voice; sorted.
+    pub voice_peers: Vec<Slot>,
+    /// What this client was last told, and when.
+    pub reach: Vec<Reach>,
+    pub reach_at: Timestamp,
+    /// Waits for the next tick, because the place has changed …
+    pub moved: bool,
+    /// … or something else that others see …
+    pub changed: bool,
+    /// … or the number of people around.
+    pub reach_dirty: bool,
+    /// When to look whether the place or the session has expired, as it is in the queue.
+    deadline: Option<Timestamp>,
+}
+
+impl<L> Session<L> {
+    /// This person as somebody sees them at `distance`.
+    pub fn person(&self, distance: DistanceBand) -> Person {
+        let voice = self.voice.unwrap_or_default();
+        Person {
+            peer_id: self.peer_id,
+            username: self.username.clone(),
+            former_usernames: self.former_usernames.clone(),
+            distance,
+            in_voice: self.voice.is_some(),
+            muted: voice.muted,
+            deafened: voice.deafened,
+        }
+    }
+
+    /// Where, if there is a place.
+    pub fn spot(&self) -> Option<&Spot> {
+        self.placed.as_ref().map(|p| &p.spot)
+    }
+}
+
+/// All sessions, by slot, by secret, and by public id.
+#[derive(Debug)]
+pub struct Sessions<L> {
+    slots: Slab<Session<L>>,
+    by_id: FxHashMap<SessionId, Slot>,
+    by_peer: FxHashMap<PeerId, Slot>,
+    deadlines: BTreeSet<(Timestamp, Slot)>,
+    /// Ended, but their slots may still be named in what waits for the tick.
+    retired: Vec<Slot>,
+}
+
+impl<L> Default for Sessions<L> {
+    fn default() -> Self {
+        Self {
+            slots: Slab::new(),
+            by_id: FxHashMap::default(),
+            by_peer: FxHashMap::default(),
+            deadlines: BTreeSet::new(),
+            retired: Vec::new(),
+        }
+    }
+}
+
+impl<L> Sessions<L> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Starts a session.
+    pub fn create(
+        &mut self,
+        id: SessionId,
+        peer_id: PeerId,
+        username: Username,
+        username_changes_left: u32,
+        now: Timestamp,
+    ) -> Slot {
+        let slot = self.slots.insert(Session {
+            id,
+            peer_id,
+            username,
+            former_usernames: Vec::new(),
+            username_changes_left,
+            seen_at: now,
+            link: None,
+            had_link: false,
+            placed: None,
+            movement: MovementGuard::default(),
+            quotas: Quotas::default(),
+            voice: None,
+            view: Vec::new(),
+            watchers: Vec::new(),
+            voice_peers: Vec::new(),
+            reach: Vec::new(),
+            reach_at: Timestamp::default(),
+            moved: false,
+            changed: false,
+            reach_dirty: false,
+            deadline: None,
+        }) as Slot;
+        self.by_id.insert(id, slot);
+        self.by_peer.insert(peer_id, slot);
+        slot
+    }
+
+    /// The slot of a secret.
+    pub fn find(&self, id: &SessionId) -> Option<Slot> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The slot of a public id.
+    pub fn find_peer(&self, peer_id: &PeerId) -> Option<Slot> {
+        self.by_peer.get(peer_id).copied()
+    }
+
+    /// The session in a slot, unless it has ended.
+    pub fn get(&self, slot: Slot) -> Option<&Session<L>> {
+        self.slots.get(slot as usize)
+    }
+
+    /// The session in a slot, unless it has ended.
+    pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Session<L>> {
+        self.slots.get_mut(slot as usize)
+    }
+
+    /// All of them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session<L>> {
+        self.slots.iter_mut().map(|(_, session)| session)
+    }
+
+    /// Ends a session: its ids are unknown from now on. The slot stays taken until
+    /// [`Sessions::release_retired`].
+    pub fn retire(&mut self, slot: Slot) {
+        self.set_deadline(slot, None);
+        if let Some(session) = self.slots.get(slot as usize) {
+            self.by_id.remove(&session.id);
+            self.by_peer.remove(&session.peer_id);
+            self.retired.push(slot);
+        }
+    }
+
+    /// Frees the slots of ended sessions.
+    pub fn release_retired(&mut self) {
+        for slot in self.retired.drain(..) {
+            self.slots.remove(slot as usize);
+        }
+    }
+
+    /// Sets when this session should next come out of [`Sessions::next_due`].
+    pub fn set_deadline(&mut self, slot: Slot, deadline: Option<Timestamp>) {
+        let Some(session) = self.slots.get_mut(slot as usize) else {
+            return;
+        };
+        if session.deadline == deadline {
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut session.deadline, deadline) {
+            self.deadlines.remove(&(old, slot));
+        }
+        if let Some(new) = deadline {
+            self.deadlines.insert((new, slot));
+        }
+    }
+
+    /// The next session whose deadline has come, which it then no longer has.
+    pub fn next_due(&mut self, now: Timestamp) -> Option<Slot> {
+        let &(deadline, slot) = self.deadlines.first()?;
+        if deadline > now {
+            return None;
+        }
+        self.set_deadline(slot, None);
+        Some(slot)
+    }
+}
+
+impl<L> std::ops::Index<Slot> for Sessions<L> {
+    type Output = Session<L>;
+
+    /// Only for slots that come from the room's own tables.
+    fn index(&self, slot: Slot) -> &Session<L> {
+        &self.slots[slot as usize]
+    }
+}
+
+impl<L> std::ops::IndexMut<Slot> for Sessions<L> {
+    fn index_mut(&mut self, slot: Slot) -> &mut Session<L> {
+        &mut self.slots[slot as usize]
+    }
+}

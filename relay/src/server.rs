@@ -1,0 +1,300 @@
+//! A relay from its listeners to its end.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::Request};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use rand::{SeedableRng, rngs::StdRng};
+use thiserror::Error;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc, watch},
+    time::{sleep, timeout},
+};
+use tower::{ServiceExt, util::MapRequestLayer};
+
+use crate::{
+    address::{AddressKey, AddressTable, TrustedProxies},
+    clock::Clock,
+    config::Config,
+    http::{self, App, Peer},
+    hub::Hub,
+    metrics::Metrics,
+    room::{Room, link::CloseCode},
+};
+
+/// How long the head of a request may take to arrive, and a connection may stay unused.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Enough for the headers of any client; more only serves attackers.
+const HEAD_MAX_BYTES: usize = 16 * 1_024;
+
+/// How often idle addresses are forgotten.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Why a relay could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A listener's address is not to be had.
+    #[error("can't listen on {address}: {source}; choose another address with {flag}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// The flag that sets it.
+        flag: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Whether the relay is ending, and who is still there.
+#[derive(Clone, Debug)]
+pub struct Lifetime {
+    ending: Arc<AtomicBool>,
+    /// Each connection holds a clone; the receiver ends when the last one is gone.
+    alive: mpsc::WeakSender<()>,
+}
+
+impl Lifetime {
+    /// A guard to hold for as long as a connection lives, unless the relay is ending.
+    pub fn begin(&self) -> Option<mpsc::Sender<()>> {
+        if self.is_ending() {
+            None
+        } else {
+            self.alive.upgrade()
+        }
+    }
+
+    /// Whether the relay is shutting down.
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+}
+
+/// A relay that has its listeners and waits to be run.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    public: TcpListener,
+    admin: Option<TcpListener>,
+}
+
+impl Server {
+    /// Takes the listeners' addresses.
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let public = listen(config.listen, "--listen or NEARTALK_LISTEN").await?;
+        let admin = match config.admin_listen {
+            Some(address) => {
+                Some(listen(address, "--admin-listen or NEARTALK_ADMIN_LISTEN").await?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            config,
+            public,
+            admin,
+        })
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.public.local_addr()
+    }
+
+    /// Where metrics are, if anywhere.
+    pub fn admin_address(&self) -> Option<io::Result<SocketAddr>> {
+        self.admin.as_ref().map(TcpListener::local_addr)
+    }
+
+    /// Serves until `shutdown` resolves, then closes every connection after what is queued for it.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self {
+            config,
+            public,
+            admin,
+        } = self;
+        let clock = Clock::start();
+        let metrics = Arc::new(Metrics::new());
+        let rng = StdRng::from_rng(&mut rand::rng());
+        let room = Room::new(config.room(), rng, metrics.room.clone());
+        let hub = Hub::spawn(room, clock, Arc::clone(&metrics));
+        let addresses = AddressTable::new(config.addresses());
+        let (alive, mut all_gone) = mpsc::channel(1);
+        let lifetime = Lifetime {
+            ending: Arc::default(),
+            alive: alive.downgrade(),
+        };
+        let proxies = TrustedProxies::new(config.trusted_proxies);
+        let app = App {
+            hub: hub.clone(),
+            metrics,
+            addresses: Arc::clone(&addresses),
+            proxies: proxies.clone(),
+            origins: config.allowed_origins.into(),
+            clock,
+            lifetime: lifetime.clone(),
+        };
+        let (end, ended) = watch::channel(());
+        let acceptor = |router, addresses| Acceptor {
+            router,
+            addresses,
+            proxies: proxies.clone(),
+            slots: Arc::new(Semaphore::new(
+                config.max_connections.min(Semaphore::MAX_PERMITS),
+            )),
+            lifetime: lifetime.clone(),
+            ended: ended.clone(),
+        };
+        if let Some(listener) = admin {
+            let admin = acceptor(http::admin_router(app.clone()), None);
+            tokio::spawn(admin.run(listener));
+        }
+        let public_acceptor = acceptor(http::router(app), Some(Arc::clone(&addresses)));
+        tokio::spawn(public_acceptor.run(public));
+
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                () = sleep(SWEEP_INTERVAL) => addresses.sweep(clock.now()),
+            }
+        }
+        tracing::info!("shutting down");
+        lifetime.ending.store(true, Ordering::Relaxed);
+        drop((end, alive));
+        hub.close_all(CloseCode::GoingAway).await;
+        if timeout(config.drain_timeout, all_gone.recv())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some clients did not take their goodbye in time");
+        }
+    }
+}
+
+async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|source| StartError::Listen {
+        address,
+        flag,
+        source,
+    })
+}
+
+/// Accepts connections and serves HTTP on them.
+struct Acceptor {
+    router: Router,
+    /// Absent on the admin listener.
+    addresses: Option<Arc<AddressTable>>,
+    proxies: TrustedProxies,
+    slots: Arc<Semaphore>,
+    lifetime: Lifetime,
+    ended: watch::Receiver<()>,
+}
+
+impl Acceptor {
+    async fn run(mut self, listener: TcpListener) {
+        let mut backoff = Duration::from_millis(10);
+        loop {
+            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
+                return;
+            };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                // The sender is dropped when the relay ends.
+                _ = self.ended.changed() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    backoff = Duration::from_millis(10);
+                    self.serve(stream, peer, slot);
+                }
+                Err(e) => {
+                    // Most likely out of file descriptors; those who leave free some.
+                    tracing::warn!(error = %e, "can't accept connections at the moment");
+                    sleep(backoff).await;
+                    backoff = (backoff * 2).min(Duration::from_secs(1));
+                }
+            }
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: tokio::sync::OwnedSemaphorePermit) {
+        let permit = match self.connection_permit(peer.ip()) {
+            Ok(permit) => permit,
+            // Answering would cost more than the attacker spends.
+            Err(TooMany) => return,
+        };
+        let Some(alive) = self.lifetime.begin() else {
+            return;
+        };
+        // Batching is done by the socket's writer; waiting for more would only add delay.
+        if let Err(e) = stream.set_nodelay(true) {
+            tracing::debug!(error = %e, "can't turn off Nagle's algorithm");
+        }
+        let router = self
+            .router
+            .clone()
+            .map_request(|request: Request<Incoming>| request.map(Body::new));
+        let service = tower::ServiceBuilder::new()
+            .layer(MapRequestLayer::new(
+                move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(Peer(peer));
+                    request
+                },
+            ))
+            .service(router);
+        let mut builder = hyper::server::conn::http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_MAX_BYTES)
+            .half_close(false);
+        let connection =
+            builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let mut ended = self.ended.clone();
+        tokio::spawn(async move {
+            let connection = connection.with_upgrades();
+            tokio::pin!(connection);
+            let outcome = tokio::select! {
+                outcome = &mut connection => outcome,
+                _ = ended.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(e) = outcome {
+                tracing::debug!(error = %e, "a connection ended early");
+            }
+            drop((permit, slot, alive));
+        });
+    }
+
+    fn connection_permit(
+        &self,
+        peer: IpAddr,
+    ) -> Result<Option<crate::address::AddressPermit>, TooMany> {
+        match &self.addresses {
+            // A proxy's connections are its clients'; those are counted by their own addresses.
+            Some(addresses) if !self.proxies.contains(peer) => addresses
+                .connection(AddressKey::from(peer))
+                .map(Some)
+                .ok_or(TooMany),
+            _ => Ok(None),
+        }
+    }
+}
+
+struct TooMany;
