@@ -28,6 +28,15 @@ const REACH_BUDGET: usize = 1_000;
 /// Cells are at most this far from where a wider circle's cell would have its centre, in metres.
 const RECELL_M: f64 = 150.0;
 
+/// What somebody is to be told.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    viewer: Slot,
+    /// Number of this entry; a viewer whose view began anew after it no longer wants it.
+    number: u64,
+    change: Change,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Change {
     Entered(Slot),
@@ -43,9 +52,22 @@ pub(super) struct Pending {
     /// Who looks different to those who see them.
     changed: Vec<Slot>,
     /// What whom is to be told, oldest first.
-    changes: Vec<(Slot, Change)>,
+    changes: Vec<Told>,
+    /// Number of the next change.
+    next: u64,
     /// Whose `reach` may have changed.
     reach: Vec<Slot>,
+}
+
+impl Pending {
+    fn push(&mut self, viewer: Slot, change: Change) {
+        self.changes.push(Told {
+            viewer,
+            number: self.next,
+            change,
+        });
+        self.next += 1;
+    }
 }
 
 /// Frames about people that several viewers get alike, by person and band.
@@ -97,9 +119,7 @@ impl<L: Link> Room<L> {
         let peer_id = self.sessions[slot].peer_id;
         for viewer in std::mem::take(&mut self.sessions[slot].watchers) {
             remove_from_view(&mut self.sessions[viewer].view, slot);
-            self.presence
-                .changes
-                .push((viewer, Change::Left(peer_id, reason)));
+            self.presence.push(viewer, Change::Left(peer_id, reason));
         }
     }
 
@@ -110,8 +130,9 @@ impl<L: Link> Room<L> {
         }
     }
 
-    /// A session without a socket sees nobody.
+    /// Begins a session's view anew, with nobody in it. Without a socket it stays like that.
     pub(super) fn forget_view(&mut self, slot: Slot) {
+        self.sessions[slot].view_since = self.presence.next;
         for (other, _) in std::mem::take(&mut self.sessions[slot].view) {
             remove_sorted(&mut self.sessions[other].watchers, slot);
         }
@@ -249,16 +270,12 @@ impl<L: Link> Room<L> {
             Ok(at) if session.view[at].1 == band => {}
             Ok(at) => {
                 session.view[at].1 = band;
-                self.presence
-                    .changes
-                    .push((viewer, Change::Changed(subject)));
+                self.presence.push(viewer, Change::Changed(subject));
             }
             Err(at) => {
                 session.view.insert(at, (subject, band));
                 insert_sorted(&mut self.sessions[subject].watchers, viewer);
-                self.presence
-                    .changes
-                    .push((viewer, Change::Entered(subject)));
+                self.presence.push(viewer, Change::Entered(subject));
             }
         }
     }
@@ -269,8 +286,7 @@ impl<L: Link> Room<L> {
             remove_sorted(&mut self.sessions[subject].watchers, viewer);
             let peer_id = self.sessions[subject].peer_id;
             self.presence
-                .changes
-                .push((viewer, Change::Left(peer_id, LeftReason::Moved)));
+                .push(viewer, Change::Left(peer_id, LeftReason::Moved));
         }
     }
 
@@ -278,30 +294,32 @@ impl<L: Link> Room<L> {
         for slot in std::mem::take(&mut self.presence.changed) {
             let session = &mut self.sessions[slot];
             session.changed = false;
-            let changes = session.watchers.iter().map(|&w| (w, Change::Changed(slot)));
-            self.presence.changes.extend(changes);
+            for &watcher in &session.watchers {
+                self.presence.push(watcher, Change::Changed(slot));
+            }
         }
     }
 
     /// Sends each viewer what is queued for it.
     fn flush_changes(&mut self, now: Timestamp) {
         let mut changes = std::mem::take(&mut self.presence.changes);
+        changes.retain(|told| {
+            let session = &self.sessions[told.viewer];
+            session.link.is_some() && told.number >= session.view_since
+        });
         // Stable, so that each viewer's changes stay in their order.
-        changes.sort_by_key(|&(viewer, _)| viewer);
+        changes.sort_by_key(|told| told.viewer);
         let mut frames = PersonFrames::default();
-        for group in changes.chunk_by(|(a, _), (b, _)| a == b) {
-            let viewer = group[0].0;
-            if self.sessions[viewer].link.is_none() {
-                continue;
-            }
+        for group in changes.chunk_by(|a, b| a.viewer == b.viewer) {
+            let viewer = group[0].viewer;
             if group.len() > RESYNC_ABOVE
                 && let Some(&spot) = self.sessions[viewer].spot()
             {
                 self.send_nearby(viewer, &spot, now);
                 continue;
             }
-            for (at, &(_, change)) in group.iter().enumerate() {
-                let (subject, entered) = match change {
+            for (at, told) in group.iter().enumerate() {
+                let (subject, entered) = match told.change {
                     Change::Left(peer_id, reason) => {
                         self.send(viewer, &ServerFrame::PersonLeft { peer_id, reason });
                         continue;
@@ -310,11 +328,11 @@ impl<L: Link> Room<L> {
                     Change::Changed(subject) => (subject, false),
                 };
                 // A person is shown as they are now, so once a tick is enough.
-                let told = |&(_, earlier): &(Slot, Change)| match earlier {
+                let told_already = |earlier: &Told| match earlier.change {
                     Change::Entered(s) | Change::Changed(s) => s == subject,
                     Change::Left(..) => false,
                 };
-                if !entered && group[..at].iter().any(told) {
+                if !entered && group[..at].iter().any(told_already) {
                     continue;
                 }
                 let view = &self.sessions[viewer].view;

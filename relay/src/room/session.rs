@@ -63,6 +63,8 @@ pub struct Session<L> {
     /// Who this client has been told is in range, with the band told; sorted by slot. Empty
     /// without a socket.
     pub view: Vec<(Slot, DistanceBand)>,
+    /// Number of the first change that this view does not have yet.
+    pub view_since: u64,
     /// Whose view this session is in; sorted.
     pub watchers: Vec<Slot>,
     /// Whom this client has been told to connect to in voice; sorted.
@@ -153,6 +155,7 @@ impl<L> Sessions<L> {
             quotas: Quotas::default(),
             voice: None,
             view: Vec::new(),
+            view_since: 0,
             watchers: Vec::new(),
             voice_peers: Vec::new(),
             reach: Vec::new(),

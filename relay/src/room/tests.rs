@@ -1,1 +1,680 @@
-//! x
+//! The room in virtual time: what each client is told, against brute force.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    f64::consts::TAU,
+    rc::Rc,
+};
+
+use neartalk_shared::{
+    DistanceBand, MessageText, Place, Radius, SessionId,
+    frame::{LeftReason, Message, Reach, SignalData},
+    limits::REACH_RADII_M,
+};
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+
+#[derive(Debug, Default)]
+struct Inbox {
+    frames: Vec<ServerFrame>,
+    closed: Option<CloseCode>,
+    /// A reader that takes nothing.
+    stuck: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct TestLink(Rc<RefCell<Inbox>>);
+
+impl Link for TestLink {
+    fn send(&mut self, frame: &Arc<Frame>) -> bool {
+        let mut inbox = self.0.borrow_mut();
+        if inbox.stuck || inbox.closed.is_some() {
+            return false;
+        }
+        let parsed = ServerFrame::parse(&frame.json).unwrap().unwrap();
+        inbox.frames.push(parsed);
+        true
+    }
+
+    fn close(&mut self, code: CloseCode) {
+        self.0.borrow_mut().closed = Some(code);
+    }
+}
+
+/// A client that believes what it is told.
+struct TestClient {
+    session: SessionId,
+    peer_id: PeerId,
+    link: TestLink,
+    attachment: Option<Attachment>,
+    seen: BTreeMap<PeerId, Person>,
+    voice_peers: BTreeMap<PeerId, bool>,
+    reach: Vec<Reach>,
+    messages: Vec<Message>,
+    sent: Vec<(MessageId, u32)>,
+    left: Vec<(PeerId, LeftReason)>,
+    errors: Vec<(ErrorCode, Option<u64>)>,
+}
+
+impl TestClient {
+    fn new(room: &mut Room<TestLink>, now: Timestamp) -> Self {
+        let created = room.create_session(None, now).unwrap();
+        let mut client = Self {
+            session: created.session_id,
+            peer_id: created.peer_id,
+            link: TestLink::default(),
+            attachment: None,
+            seen: BTreeMap::new(),
+            voice_peers: BTreeMap::new(),
+            reach: Vec::new(),
+            messages: Vec::new(),
+            sent: Vec::new(),
+            left: Vec::new(),
+            errors: Vec::new(),
+        };
+        client.connect(room, now);
+        client
+    }
+
+    fn connect(&mut self, room: &mut Room<TestLink>, now: Timestamp) {
+        self.link = TestLink::default();
+        self.seen.clear();
+        self.voice_peers.clear();
+        let attached = room.hello(&self.session, 1, self.link.clone(), now);
+        self.attachment = Some(attached.map_err(|(refusal, _)| refusal).unwrap());
+        self.read();
+    }
+
+    fn disconnect(&mut self, room: &mut Room<TestLink>, left: bool, now: Timestamp) {
+        self.read();
+        if let Some(attachment) = self.attachment.take() {
+            room.disconnect(attachment, left, now);
+        }
+    }
+
+    fn send(&mut self, room: &mut Room<TestLink>, frame: ClientFrame, now: Timestamp) {
+        if let Some(attachment) = self.attachment {
+            room.handle(attachment, frame, None, now);
+        }
+        self.read();
+    }
+
+    fn locate(&mut self, room: &mut Room<TestLink>, place: Place, radius: u32, now: Timestamp) {
+        let radius = Radius::new(radius).unwrap();
+        self.send(room, ClientFrame::Locate(Locate { place, radius }), now);
+    }
+
+    fn say(&mut self, room: &mut Room<TestLink>, text: &str, now: Timestamp) -> MessageId {
+        let id = MessageId::random();
+        let text = MessageText::parse(text).unwrap();
+        self.send(room, ClientFrame::Say { id, text }, now);
+        id
+    }
+
+    /// Takes in what has arrived, checking that it fits what was told before.
+    fn read(&mut self) {
+        let frames = std::mem::take(&mut self.link.0.borrow_mut().frames);
+        for frame in frames {
+            match frame {
+                ServerFrame::Nearby { people, reach } => {
+                    self.seen = people.into_iter().map(|p| (p.peer_id, p)).collect();
+                    self.reach = reach;
+                }
+                ServerFrame::Reach { reach } => self.reach = reach,
+                ServerFrame::PersonEntered { person } => {
+                    let known = self.seen.insert(person.peer_id, person);
+                    assert!(known.is_none(), "entered twice");
+                }
+                ServerFrame::PersonChanged { person } => {
+                    let known = self.seen.insert(person.peer_id, person);
+                    assert!(known.is_some(), "changed before having entered");
+                }
+                ServerFrame::PersonLeft { peer_id, reason } => {
+                    assert!(
+                        self.seen.remove(&peer_id).is_some(),
+                        "left without having entered"
+                    );
+                    self.left.push((peer_id, reason));
+                }
+                ServerFrame::VoicePeer {
+                    peer_id, polite, ..
+                } => {
+                    assert!(
+                        self.voice_peers.insert(peer_id, polite).is_none(),
+                        "a peer twice"
+                    );
+                }
+                ServerFrame::VoicePeerLeft { peer_id } => {
+                    assert!(
+                        self.voice_peers.remove(&peer_id).is_some(),
+                        "an unknown peer left"
+                    );
+                }
+                ServerFrame::Message(message) => self.messages.push(message),
+                ServerFrame::History { messages } => self.messages.extend(messages),
+                ServerFrame::Sent { id, reached, .. } => self.sent.push((id, reached)),
+                ServerFrame::Error { error, .. } => {
+                    self.errors.push((error.code, error.retry_after_ms));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        self.messages.iter().map(|m| m.text.as_str()).collect()
+    }
+}
+
+fn room_with(settings: RoomSettings) -> Room<TestLink> {
+    Room::new(settings, StdRng::seed_from_u64(1), RoomMetrics::default())
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_790_000_000_000 + seconds * 1_000)
+}
+
+fn square() -> Place {
+    Place::new(52.52, 13.405).unwrap()
+}
+
+/// Long walks, leaps, renames, voice, lost sockets, returns and ends, all at random: after every
+/// tick each client must believe exactly what is true.
+#[test]
+fn everyone_is_told_the_truth() {
+    for seed in 0..12 {
+        let middle = match seed % 4 {
+            0 => square(),
+            1 => Place::new(-16.8, 180.0).unwrap(),
+            2 => Place::new(89.99, 45.0).unwrap(),
+            _ => Place::new(0.0, 0.0).unwrap(),
+        };
+        story(seed, middle);
+    }
+}
+
+fn story(seed: u64, middle: Place) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut room = room_with(RoomSettings {
+        location_interval: Duration::from_millis(1),
+        session_ttl: Duration::from_secs(90),
+        place_ttl: Duration::from_secs(30),
+        messages_per_minute: 10_000,
+        ..RoomSettings::default()
+    });
+    let mut now = at(0);
+    let mut clients: Vec<TestClient> = Vec::new();
+    let mut spots: BTreeMap<PeerId, Spot> = BTreeMap::new();
+    let mut voice: BTreeSet<PeerId> = BTreeSet::new();
+    // When a place will be gone, for those without a socket.
+    let mut ends: BTreeMap<PeerId, Timestamp> = BTreeMap::new();
+    let (mut encounters, mut departures, mut deliveries) = (0, 0, 0);
+    for _ in 0..150 {
+        for _ in 0..rng.random_range(0..8) {
+            now = now + Duration::from_millis(rng.random_range(1..100));
+            if clients.len() < 5 || (clients.len() < 60 && rng.random_bool(0.2)) {
+                clients.push(TestClient::new(&mut room, now));
+            }
+            let who = rng.random_range(0..clients.len());
+            let client = &mut clients[who];
+            let connected = client.attachment.is_some();
+            match rng.random_range(0..16) {
+                0..=6 if connected => {
+                    let away = rng.random_range(0.0..1_500.0);
+                    let place = middle.destination(rng.random_range(0.0..TAU), away);
+                    let radius = rng.random_range(100..=2_000);
+                    let before = client.errors.len();
+                    client.locate(&mut room, place, radius, now);
+                    // Such leaps are implausible now and then, and refused.
+                    if client.errors.len() == before {
+                        spots.insert(
+                            client.peer_id,
+                            Spot::new(place, Radius::new(radius).unwrap()),
+                        );
+                    }
+                }
+                7 => {
+                    let username = names::friendly(&mut rng);
+                    client.send(&mut room, ClientFrame::Rename { username }, now);
+                }
+                8..=9 if spots.contains_key(&client.peer_id) && connected => {
+                    client.send(&mut room, ClientFrame::VoiceJoin, now);
+                    voice.insert(client.peer_id);
+                }
+                10 => {
+                    let frame = ClientFrame::VoiceState {
+                        muted: rng.random(),
+                        deafened: rng.random(),
+                    };
+                    client.send(&mut room, frame, now);
+                }
+                11 if connected => {
+                    client.send(&mut room, ClientFrame::VoiceLeave, now);
+                    voice.remove(&client.peer_id);
+                }
+                12 if connected => {
+                    let left = rng.random_bool(0.5);
+                    client.disconnect(&mut room, left, now);
+                    voice.remove(&client.peer_id);
+                    let end = if left {
+                        now
+                    } else {
+                        now + Duration::from_secs(30)
+                    };
+                    ends.insert(client.peer_id, end);
+                }
+                13 if !connected => {
+                    let gone = now.since(ends[&client.peer_id]) >= Duration::from_secs(30);
+                    if room.sessions.find(&client.session).is_some() && !gone {
+                        client.connect(&mut room, now);
+                        ends.remove(&client.peer_id);
+                    }
+                }
+                _ if connected && spots.contains_key(&client.peer_id) => {
+                    let me = clients[who].peer_id;
+                    let text = format!("message {}", rng.random::<u32>());
+                    for client in &mut clients {
+                        client.read();
+                        client.messages.clear();
+                    }
+                    let id = clients[who].say(&mut room, &text, now);
+                    let mut reached = 0;
+                    for client in &mut clients {
+                        client.read();
+                        let hears = client.attachment.is_some()
+                            && client.peer_id != me
+                            && spots
+                                .get(&client.peer_id)
+                                .is_some_and(|s| s.in_range(&spots[&me]));
+                        let heard = client.messages.iter().filter(|m| m.id == id).count();
+                        assert_eq!(heard, usize::from(hears));
+                        reached += u32::from(hears);
+                    }
+                    assert_eq!(clients[who].sent.last(), Some(&(id, reached)));
+                    deliveries += reached;
+                }
+                _ => {}
+            }
+        }
+        now = now + Duration::from_secs(1);
+        room.tick(now);
+        ends.retain(|peer, &mut end| {
+            let gone = end <= now;
+            if gone && spots.remove(peer).is_some() {
+                departures += 1;
+            }
+            true
+        });
+        // Whoever left by a clean close is out of sight, but comes back to their place.
+        for client in &mut clients {
+            client.read();
+            if let (Some(_), Some(slot)) = (client.attachment, room.sessions.find(&client.session))
+                && let Some(spot) = room.sessions[slot].spot()
+            {
+                spots.insert(client.peer_id, *spot);
+            }
+        }
+        for client in &clients {
+            let Some(mine) = spots
+                .get(&client.peer_id)
+                .filter(|_| client.attachment.is_some())
+            else {
+                continue;
+            };
+            let truth: BTreeMap<_, DistanceBand> = spots
+                .iter()
+                .filter(|(peer, _)| **peer != client.peer_id)
+                .filter_map(|(peer, spot)| Some((*peer, mine.band_in_range(spot)?)))
+                .collect();
+            let told: BTreeMap<_, _> = client
+                .seen
+                .values()
+                .map(|p| (p.peer_id, p.distance))
+                .collect();
+            assert_eq!(told, truth, "seed {seed}");
+            encounters += truth.len();
+            for person in client.seen.values() {
+                let slot = room.sessions.find_peer(&person.peer_id).unwrap();
+                assert_eq!(
+                    *person,
+                    room.sessions[slot].person(person.distance),
+                    "seed {seed}"
+                );
+            }
+            if voice.contains(&client.peer_id) {
+                let peers: BTreeSet<_> = truth.keys().filter(|p| voice.contains(p)).collect();
+                assert_eq!(client.voice_peers.keys().collect::<BTreeSet<_>>(), peers);
+                for (peer, polite) in &client.voice_peers {
+                    let other = clients.iter().find(|c| c.peer_id == *peer).unwrap();
+                    assert_eq!(other.voice_peers[&client.peer_id], !polite);
+                }
+            } else {
+                assert!(client.voice_peers.is_empty());
+            }
+        }
+    }
+    // Quiet, until the last lost place has expired; then the counts of `reach` are true, too.
+    for _ in 0..45 {
+        now = now + Duration::from_secs(1);
+        room.tick(now);
+    }
+    clients.iter_mut().for_each(TestClient::read);
+    for client in &clients {
+        let Some(slot) = room.sessions.find(&client.session) else {
+            continue;
+        };
+        let (Some(_), Some(mine)) = (client.attachment, room.sessions[slot].spot()) else {
+            continue;
+        };
+        for (reach, radius) in client.reach.iter().zip(REACH_RADII_M) {
+            let with = mine.with_radius(Radius::new(radius).unwrap());
+            let others = clients
+                .iter()
+                .filter_map(|c| room.sessions.find(&c.session));
+            let others = others.filter(|&other| other != slot && room.index.contains(other));
+            let within =
+                others.filter(|&other| with.in_range(room.sessions[other].spot().unwrap()));
+            assert_eq!((reach.radius, reach.count), (radius, within.count() as u32));
+        }
+    }
+    assert!(
+        encounters > 1_000,
+        "too lonely to prove anything: {encounters}"
+    );
+    assert!(
+        departures > 5 && deliveries > 50,
+        "{departures} {deliveries}"
+    );
+}
+
+#[test]
+fn thirty_minutes_later_everything_is_gone() {
+    let mut room = room_with(RoomSettings::default());
+    let mut early = TestClient::new(&mut room, at(0));
+    early.locate(&mut room, square(), 500, at(0));
+    let id = early.say(&mut room, "first", at(0));
+    early.say(&mut room, "second", at(28 * 60));
+
+    // Who joins at minute 29 sees both …
+    let mut late = TestClient::new(&mut room, at(29 * 60));
+    late.locate(&mut room, square(), 500, at(29 * 60));
+    assert_eq!(late.texts(), ["first", "second"]);
+    assert_eq!(late.messages[0].expires_at, at(30 * 60));
+
+    // … and at minute 31 only the second, even before any tick has run.
+    late.messages.clear();
+    late.connect(&mut room, at(31 * 60));
+    assert_eq!(late.texts(), ["second"]);
+    room.tick(at(31 * 60));
+    assert_eq!(room.history.len(), 1);
+    room.tick(at(58 * 60));
+    assert_eq!(room.history.len(), 0);
+
+    // Nothing remembers the id, either.
+    assert!(room.history.get(&id, at(31 * 60)).is_none());
+}
+
+#[test]
+fn history_goes_by_where_people_were_then_and_are_now() {
+    let mut room = room_with(RoomSettings::default());
+    let mut speaker = TestClient::new(&mut room, at(0));
+    speaker.locate(&mut room, square(), 300, at(0));
+    speaker.say(&mut room, "here", at(1));
+    // The speaker walks on; what was said stays where it was said.
+    speaker.locate(&mut room, square().destination(1.0, 1_800.0), 300, at(100));
+
+    let mut near = TestClient::new(&mut room, at(101));
+    near.locate(&mut room, square().destination(2.0, 50.0), 2_000, at(101));
+    assert_eq!(near.texts(), ["here"]);
+    let mut far = TestClient::new(&mut room, at(101));
+    far.locate(
+        &mut room,
+        square().destination(1.0, 1_800.0),
+        2_000,
+        at(101),
+    );
+    assert_eq!(far.texts(), Vec::<&str>::new());
+    // A smaller circle, a shorter past.
+    let mut small = TestClient::new(&mut room, at(101));
+    small.locate(&mut room, square().destination(2.0, 290.0), 100, at(101));
+    assert_eq!(small.texts(), Vec::<&str>::new());
+}
+
+#[test]
+fn saying_it_again_delivers_it_once() {
+    let mut room = room_with(RoomSettings::default());
+    let mut a = TestClient::new(&mut room, at(0));
+    let mut b = TestClient::new(&mut room, at(0));
+    a.locate(&mut room, square(), 500, at(0));
+    b.locate(&mut room, square(), 500, at(0));
+    let id = a.say(&mut room, "hello", at(1));
+    let again = ClientFrame::Say {
+        id,
+        text: MessageText::parse("hello").unwrap(),
+    };
+    a.send(&mut room, again.clone(), at(2));
+    a.disconnect(&mut room, false, at(3));
+    a.connect(&mut room, at(4));
+    a.send(&mut room, again.clone(), at(5));
+    assert_eq!(a.sent, [(id, 1), (id, 1), (id, 1)]);
+    b.read();
+    assert_eq!(b.texts(), ["hello"]);
+    // Somebody else's id.
+    b.send(&mut room, again, at(6));
+    assert_eq!(b.errors, [(ErrorCode::InvalidMessage, None)]);
+}
+
+#[test]
+fn ten_messages_within_any_minute() {
+    let mut room = room_with(RoomSettings::default());
+    let mut a = TestClient::new(&mut room, at(0));
+    a.locate(&mut room, square(), 500, at(0));
+    for i in 0..10 {
+        a.say(&mut room, "hi", at(i));
+    }
+    a.say(&mut room, "hi", at(10));
+    assert_eq!(a.errors, [(ErrorCode::RateLimited, Some(50_000))]);
+    // A new socket is no way around it.
+    a.connect(&mut room, at(11));
+    a.say(&mut room, "hi", at(59));
+    assert_eq!(a.errors.len(), 2);
+    a.say(&mut room, "hi", at(60));
+    assert_eq!(a.sent.len(), 11);
+}
+
+#[test]
+fn presence_waits_for_the_tick_and_messages_do_not() {
+    let mut room = room_with(RoomSettings::default());
+    let mut a = TestClient::new(&mut room, at(0));
+    a.locate(&mut room, square(), 500, at(0));
+    room.tick(at(1));
+    let mut b = TestClient::new(&mut room, at(1));
+    b.locate(&mut room, square(), 500, at(1));
+    assert_eq!(b.seen.len(), 1, "who comes sees at once");
+    b.say(&mut room, "hi", at(1));
+    a.read();
+    assert_eq!((a.seen.len(), a.texts()), (0, vec!["hi"]));
+    room.tick(at(2));
+    a.read();
+    assert_eq!(a.seen.len(), 1);
+    b.disconnect(&mut room, true, at(2));
+    a.read();
+    assert_eq!(a.seen.len(), 1);
+    room.tick(at(3));
+    a.read();
+    assert_eq!(a.left, [(b.peer_id, LeftReason::Left)]);
+}
+
+#[test]
+fn a_place_without_a_socket_expires_after_five_minutes() {
+    let mut room = room_with(RoomSettings::default());
+    let mut a = TestClient::new(&mut room, at(0));
+    let mut b = TestClient::new(&mut room, at(0));
+    a.locate(&mut room, square(), 500, at(0));
+    b.locate(&mut room, square(), 500, at(0));
+    // An open socket keeps it, however long.
+    room.tick(at(4_000));
+    b.disconnect(&mut room, false, at(4_000));
+    room.tick(at(4_299));
+    a.read();
+    assert_eq!(a.seen.len(), 1);
+    room.tick(at(4_300));
+    a.read();
+    assert_eq!(a.left, [(b.peer_id, LeftReason::Expired)]);
+    // The session itself goes on, without a place.
+    b.connect(&mut room, at(4_301));
+    b.say(&mut room, "hi", at(4_301));
+    assert_eq!(b.errors, [(ErrorCode::NoLocation, None)]);
+}
+
+#[test]
+fn a_session_ends_after_thirty_minutes_without_a_sign_of_life() {
+    let mut room = room_with(RoomSettings::default());
+    let mut a = TestClient::new(&mut room, at(0));
+    a.locate(&mut room, square(), 500, at(0));
+    room.tick(at(7_200));
+    a.disconnect(&mut room, false, at(7_200));
+    assert!(room.nearby(&a.session, at(7_400)).is_ok());
+    assert!(
+        room.change_username(
+            &a.session,
+            names::friendly(&mut StdRng::seed_from_u64(5)),
+            at(8_000)
+        )
+        .is_ok()
+    );
+    let refused = room.hello(&a.session, 1, TestLink::default(), at(9_800));
+    assert_eq!(
+        refused.map_err(|(r, _)| r.code).unwrap_err(),
+        CloseCode::Unauthorized
+    );
+    room.tick(at(9_800));
+    assert_eq!(room.sessions.len(), 0);
+    assert_eq!(room.sessions.find_peer(&a.peer_id), None);
+    room.tick(at(9_801));
+    assert!(room.sessions.get(0).is_none(), "the slot is free again");
+}
+
+#[test]
+fn a_newer_socket_replaces_the_older_one() {
+    let mut room = room_with(RoomSettings::default());
+    let mut a = TestClient::new(&mut room, at(0));
+    a.locate(&mut room, square(), 500, at(0));
+    let (old, old_attachment) = (a.link.clone(), a.attachment.unwrap());
+    a.connect(&mut room, at(1));
+    assert_eq!(old.0.borrow().closed, Some(CloseCode::Replaced));
+    // What the old socket still says, or its end, no longer counts.
+    room.handle(old_attachment, ClientFrame::Typing, None, at(2));
+    room.disconnect(old_attachment, true, at(2));
+    a.say(&mut room, "still here", at(3));
+    assert_eq!(a.sent.len(), 1);
+}
+
+#[test]
+fn a_stuck_reader_harms_nobody_and_is_not_counted() {
+    let mut room = room_with(RoomSettings::default());
+    let mut clients: Vec<_> = (0..3).map(|_| TestClient::new(&mut room, at(0))).collect();
+    for client in &mut clients {
+        client.locate(&mut room, square(), 500, at(0));
+    }
+    clients[2].link.0.borrow_mut().stuck = true;
+    let id = clients[0].say(&mut room, "hi", at(1));
+    assert_eq!(clients[0].sent, [(id, 1)]);
+    clients[1].read();
+    assert_eq!(clients[1].texts(), ["hi"]);
+}
+
+#[test]
+fn signals_reach_only_peers_in_voice_and_range_and_tell_no_more() {
+    let mut room = room_with(RoomSettings::default());
+    let mut a = TestClient::new(&mut room, at(0));
+    let mut b = TestClient::new(&mut room, at(0));
+    a.locate(&mut room, square(), 500, at(0));
+    b.locate(&mut room, square(), 500, at(0));
+    let signal = |to| ClientFrame::Signal {
+        to,
+        data: SignalData::Bye,
+    };
+    let nobody = PeerId::random(&mut StdRng::seed_from_u64(99));
+    a.send(&mut room, signal(b.peer_id), at(1));
+    a.send(&mut room, ClientFrame::VoiceJoin, at(1));
+    a.send(&mut room, signal(b.peer_id), at(1));
+    b.send(&mut room, ClientFrame::VoiceJoin, at(1));
+    a.send(&mut room, signal(nobody), at(1));
+    a.send(&mut room, signal(a.peer_id), at(1));
+    assert_eq!(a.errors, [(ErrorCode::NotInRange, None); 4]);
+    a.send(&mut room, signal(b.peer_id), at(1));
+    assert_eq!(a.errors.len(), 4);
+
+    // Out of range, out of reach: at once for signals, on the tick for the introduction.
+    b.locate(&mut room, square().destination(0.0, 5_000.0), 500, at(200));
+    a.send(&mut room, signal(b.peer_id), at(200));
+    assert_eq!(a.errors.len(), 5);
+    assert_eq!(a.voice_peers.len(), 1);
+    room.tick(at(201));
+    a.read();
+    b.read();
+    assert!(a.voice_peers.is_empty() && b.voice_peers.is_empty());
+    // And back again.
+    b.locate(&mut room, square(), 500, at(400));
+    room.tick(at(401));
+    a.read();
+    b.read();
+    assert_eq!(a.voice_peers.len() + b.voice_peers.len(), 2);
+    b.disconnect(&mut room, false, at(402));
+    a.read();
+    assert!(
+        a.voice_peers.is_empty(),
+        "a lost socket is out of voice at once"
+    );
+}
+
+#[test]
+fn a_crowd_that_arrives_at_once_is_told_in_one_frame() {
+    let mut room = room_with(RoomSettings::default());
+    let mut first = TestClient::new(&mut room, at(0));
+    first.locate(&mut room, square(), 500, at(0));
+    room.tick(at(0));
+    first.read();
+    for _ in 0..300 {
+        let mut client = TestClient::new(&mut room, at(1));
+        client.locate(&mut room, square(), 500, at(1));
+    }
+    room.tick(at(1));
+    assert_eq!(first.link.0.borrow().frames.len(), 1);
+    first.read();
+    assert_eq!(first.seen.len(), 300);
+}
+
+#[test]
+fn limits_bound_sessions_and_reports() {
+    let mut room = room_with(RoomSettings {
+        max_sessions: 2,
+        ..RoomSettings::default()
+    });
+    let mut a = TestClient::new(&mut room, at(0));
+    let b = TestClient::new(&mut room, at(0));
+    assert_eq!(
+        room.create_session(None, at(0)).unwrap_err().code,
+        ErrorCode::Unavailable
+    );
+    for i in 0..REPORTS_MAX as u64 + 5 {
+        let frame = ClientFrame::Report {
+            peer_id: b.peer_id,
+            reason: ReportReason::Spam,
+            message_id: None,
+        };
+        a.send(&mut room, frame, at(i));
+    }
+    assert_eq!(room.reports().count(), REPORTS_MAX);
+    let expected = Report {
+        at: at(5),
+        reporter: a.peer_id,
+        reported: b.peer_id,
+        reason: ReportReason::Spam,
+        message_id: None,
+    };
+    assert_eq!(room.reports().next(), Some(&expected));
+}
