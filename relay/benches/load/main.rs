@@ -1,0 +1,163 @@
+//! The relay under load: `cargo bench -p neartalk-relay --bench load -- all`.
+//!
+//! Starts the release build of the real relay, with a core to itself, and plays its clients from
+//! another core: lean enough that the relay, not the generator, is what gets measured, and honest
+//! enough to fail when that is not so. Only 127.0.0.1 is used.
+
+#[cfg(target_os = "linux")]
+mod chat;
+#[cfg(target_os = "linux")]
+mod fanout;
+#[cfg(target_os = "linux")]
+mod frames;
+#[cfg(target_os = "linux")]
+mod http;
+#[cfg(target_os = "linux")]
+mod idle;
+#[cfg(target_os = "linux")]
+mod machine;
+#[cfg(target_os = "linux")]
+mod relay;
+#[cfg(target_os = "linux")]
+mod report;
+#[cfg(target_os = "linux")]
+mod slow;
+#[cfg(target_os = "linux")]
+mod swarm;
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    match linux::main() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("load: {e:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    eprintln!("This bench reads /proc and pins processes to cores: it needs Linux.");
+}
+
+#[cfg(target_os = "linux")]
+use linux::Setup;
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::path::PathBuf;
+
+    use anyhow::Result;
+    use clap::{Parser, Subcommand};
+
+    use crate::{fanout, idle, machine, relay::Relay, slow};
+
+    /// Measures a NearTalk relay under load.
+    #[derive(Parser)]
+    #[command(name = "load")]
+    struct Arguments {
+        #[command(subcommand)]
+        what: Option<What>,
+        /// Small and short: shows that everything works, not how fast
+        #[arg(long, global = true)]
+        quick: bool,
+        /// The relay to measure, instead of the one that was built along
+        #[arg(long, global = true, value_name = "PATH")]
+        relay: Option<PathBuf>,
+        /// A further argument for the relay, any number of times
+        #[arg(long, global = true, value_name = "ARG", allow_hyphen_values = true)]
+        relay_arg: Vec<String>,
+        /// Given by `cargo bench`; without it and without a subcommand this is `all --quick`
+        #[arg(long, global = true, hide = true)]
+        bench: bool,
+    }
+
+    #[derive(Clone, Subcommand)]
+    enum What {
+        /// Deliveries a second and their latency, in cliques of 51 people
+        Fanout(fanout::Options),
+        /// Memory of sockets that only wait
+        Idle(idle::Options),
+        /// One who never reads in a crowd
+        Slow(slow::Options),
+        /// All three, as Markdown for docs/benchmarks.md
+        All,
+    }
+
+    /// What all benches need.
+    pub struct Setup {
+        /// Show that it works; neither pin nor judge.
+        pub quick: bool,
+        /// How many files a process may have open.
+        pub files: u64,
+        cores: machine::Cores,
+        relay: PathBuf,
+        relay_args: Vec<String>,
+    }
+
+    impl Setup {
+        /// Starts a fresh relay.
+        pub fn start_relay(&self) -> Result<Relay> {
+            Relay::start(&self.relay, &self.relay_args, &self.cores)
+        }
+    }
+
+    pub fn main() -> Result<()> {
+        let arguments = Arguments::parse();
+        let quick = arguments.quick || (arguments.what.is_none() && !arguments.bench);
+        let setup = Setup {
+            quick,
+            files: machine::raise_file_limit()?,
+            cores: machine::Cores::pick(!quick)?,
+            relay: arguments
+                .relay
+                .unwrap_or_else(|| env!("CARGO_BIN_EXE_neartalk-relay").into()),
+            relay_args: arguments.relay_arg,
+        };
+        println!("{}\n", machine::description(&setup.cores));
+        match arguments.what.unwrap_or(What::All) {
+            What::Fanout(_) if quick => fanout(&setup, &fanout::Options::quick()),
+            What::Fanout(options) => fanout(&setup, &options),
+            What::Idle(_) if quick => idle(&setup, &idle::Options::quick()),
+            What::Idle(options) => idle(&setup, &options),
+            What::Slow(_) if quick => slow(&setup, &slow::Options::quick()),
+            What::Slow(options) => slow(&setup, &options),
+            What::All if quick => {
+                fanout(&setup, &fanout::Options::quick())?;
+                idle(&setup, &idle::Options::quick())?;
+                slow(&setup, &slow::Options::quick())
+            }
+            What::All => {
+                fanout(&setup, &defaults())?;
+                idle(&setup, &defaults())?;
+                slow(&setup, &defaults())
+            }
+        }
+    }
+
+    /// Options as they are when no flag is given.
+    fn defaults<A: clap::Args>() -> A {
+        let command = A::augment_args(clap::Command::new("load"));
+        let matches = command.get_matches_from(["load"]);
+        A::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
+    }
+
+    fn fanout(setup: &Setup, options: &fanout::Options) -> Result<()> {
+        eprintln!("fanout");
+        println!("{}", fanout::run(setup, options)?);
+        Ok(())
+    }
+
+    fn idle(setup: &Setup, options: &idle::Options) -> Result<()> {
+        eprintln!("idle");
+        println!("{}", idle::run(setup, options)?);
+        Ok(())
+    }
+
+    fn slow(setup: &Setup, options: &slow::Options) -> Result<()> {
+        eprintln!("slow");
+        println!("{}", slow::run(setup, options)?);
+        Ok(())
+    }
+}
