@@ -1,0 +1,506 @@
+//! Everything that the engine decides, without I/O, clock or task of its own: it is handed time,
+//! commands, fixes and what comes over the link, and asks for [`Action`]s.
+
+mod dispatch;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use neartalk_shared::{
+    ApiError, ClientFrame, ErrorCode, MessageId, PeerId, SessionId, Username, frame::LeftReason,
+    http::CreatedSession,
+};
+use rand::rngs::StdRng;
+
+use crate::{
+    backoff::Backoff,
+    command::Command,
+    event::{
+        ConnectionState, Event, FailedReason, Me, OfflineReason, RemovedReason, Snapshot,
+        StopReason, Whereabouts,
+    },
+    link::{Credentials, LinkEnd, LinkEvent},
+    location::Fix,
+    outbox::Outbox,
+    people::People,
+    placement::Placement,
+    timeline::Timeline,
+    typing::Typing,
+};
+
+/// What the core wants done.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Connect, in place of any connection there is.
+    Connect(Credentials),
+    /// Send this over the link.
+    Send(ClientFrame),
+    /// Drop the link, and wait for the goodbye only if the relay is there to hear it.
+    Hangup {
+        /// Whether it is.
+        goodbye: bool,
+    },
+    /// Tell this.
+    Emit(Event),
+    /// The engine is done.
+    Finish,
+}
+
+/// The session there is.
+#[derive(Debug)]
+struct Session {
+    id: SessionId,
+    peer_id: PeerId,
+    username: Username,
+    /// The relay has accepted it over a socket.
+    proven: bool,
+}
+
+/// How the link stands.
+#[derive(Debug, PartialEq)]
+enum LinkState {
+    /// None; the next attempt is made at this time, if at all.
+    Down { retry_at: Option<Instant> },
+    /// On the way to being welcomed.
+    Connecting,
+    /// The relay listens.
+    Online,
+}
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    rng: StdRng,
+    /// The name that the person chose; without one the relay picks.
+    wished: Option<Username>,
+    /// A name that the relay has been asked for.
+    renaming: Option<Username>,
+    session: Option<Session>,
+    /// Who this person was in the session that has been lost.
+    former: Option<(PeerId, Username)>,
+    me: Option<Me>,
+    located: Option<Whereabouts>,
+    state: ConnectionState,
+    link: LinkState,
+    /// For how long the relay said that it has blocked this person, before it hung up.
+    ban_ms: Option<u64>,
+    backoff: Backoff,
+    outbox: Outbox,
+    timeline: Timeline,
+    people: People,
+    typing: Typing,
+    placement: Placement,
+    actions: VecDeque<Action>,
+}
+
+impl Core {
+    /// Starts to connect.
+    pub fn new(username: Option<Username>, placement: Placement, rng: StdRng) -> Self {
+        let mut core = Self {
+            rng,
+            wished: username,
+            renaming: None,
+            session: None,
+            former: None,
+            me: None,
+            located: None,
+            state: ConnectionState::Connecting,
+            link: LinkState::Connecting,
+            ban_ms: None,
+            backoff: Backoff::default(),
+            outbox: Outbox::default(),
+            timeline: Timeline::default(),
+            people: People::default(),
+            typing: Typing::default(),
+            placement,
+            actions: VecDeque::new(),
+        };
+        core.emit(Event::Connection(ConnectionState::Connecting));
+        core.connect();
+        core
+    }
+
+    /// What to do next.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Core::wake`] has something to do, unless something else happens before.
+    pub fn next_wake(&self, now: Instant) -> Option<Instant> {
+        let retry = match self.link {
+            LinkState::Down { retry_at } => retry_at,
+            _ => None,
+        };
+        [
+            retry,
+            self.outbox.next_wake(self.placement.is_settled()),
+            self.timeline.next_wake(),
+            self.typing.next_wake(),
+            self.placement.next_wake(now),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Does what time has come for.
+    pub fn wake(&mut self, now: Instant) {
+        let expired = self.timeline.expire(now);
+        self.removed(expired, RemovedReason::Expired);
+        for peer_id in self.typing.expire(now) {
+            self.emit(Event::Typing {
+                peer_id,
+                active: false,
+            });
+        }
+        while let Some(done) = self.outbox.pop_expired(now) {
+            self.emit(Event::Failed {
+                id: done.id,
+                text: done.text,
+                reason: FailedReason::Expired,
+            });
+        }
+        if let LinkState::Down { retry_at: Some(at) } = self.link
+            && now >= at
+        {
+            self.connect();
+        }
+        self.flush(now);
+    }
+
+    /// The device was suspended, longer than the relay keeps a silent connection.
+    pub fn slept(&mut self, now: Instant) {
+        if self.link == LinkState::Online {
+            self.actions.push_back(Action::Hangup { goodbye: false });
+            self.link_ended(now, LinkEnd::Offline(OfflineReason::Silent, None));
+            self.backoff.reset();
+            self.connect();
+        }
+        self.wake(now);
+    }
+
+    /// The device is here now.
+    pub fn fix(&mut self, now: Instant, fix: Fix) {
+        self.placement.fix(now, fix, &mut self.rng);
+        self.wake(now);
+    }
+
+    /// Something came over the link.
+    pub fn link(&mut self, now: Instant, event: LinkEvent) {
+        match event {
+            LinkEvent::Created(created) => self.created(created),
+            LinkEvent::Frame(frame) => self.dispatch(now, frame),
+            LinkEvent::Ended(end) => self.link_ended(now, end),
+        }
+        self.wake(now);
+    }
+
+    /// Does what it is asked to.
+    pub fn command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Say { id, text } => {
+                self.typing.said();
+                match self.outbox.push(now, id, text.clone()) {
+                    Ok(()) => self.emit(Event::Queued { id, text }),
+                    Err(done) => self.emit(Event::Failed {
+                        id: done.id,
+                        text: done.text,
+                        reason: FailedReason::TooMany,
+                    }),
+                }
+            }
+            Command::Typing => {
+                if self.placement.is_settled() && self.typing.key_pressed(now) {
+                    self.send(ClientFrame::Typing);
+                }
+            }
+            Command::Rename { username } => {
+                if self.send_or_refuse(ClientFrame::Rename {
+                    username: username.clone(),
+                }) {
+                    self.renaming = Some(username);
+                }
+            }
+            Command::SetRadius { radius } => {
+                self.placement.set_radius(now, radius, &mut self.rng);
+            }
+            Command::Report {
+                peer_id,
+                reason,
+                message_id,
+            } => {
+                self.send_or_refuse(ClientFrame::Report {
+                    peer_id,
+                    reason,
+                    message_id,
+                });
+            }
+            Command::Block { peer_id } => self.block(peer_id),
+            Command::Unblock { peer_id } => {
+                if let Some(person) = self.people.unblock(peer_id) {
+                    self.emit(Event::Blocked {
+                        peer_id,
+                        blocked: false,
+                    });
+                    if let Some(person) = person {
+                        self.emit(Event::PersonEntered { person });
+                    }
+                }
+            }
+            Command::RetryNow => {
+                if let LinkState::Down { .. } = self.link {
+                    self.backoff.reset();
+                    self.connect();
+                }
+            }
+            Command::Snapshot => {
+                let snapshot = self.snapshot(now, 0);
+                self.emit(snapshot);
+            }
+            Command::VoiceJoin => {
+                self.send_or_refuse(ClientFrame::VoiceJoin);
+            }
+            Command::VoiceState { muted, deafened } => {
+                self.send_or_refuse(ClientFrame::VoiceState { muted, deafened });
+            }
+            Command::VoiceLeave => {
+                self.send_or_refuse(ClientFrame::VoiceLeave);
+            }
+            Command::Signal { to, data } => {
+                if !self.people.is_blocked(to) {
+                    self.send_or_refuse(ClientFrame::Signal { to, data });
+                }
+            }
+            Command::Shutdown => {
+                self.shutdown();
+                return;
+            }
+        }
+        self.wake(now);
+    }
+
+    /// Leaves the relay and ends.
+    pub fn shutdown(&mut self) {
+        self.actions.push_back(Action::Hangup {
+            goodbye: self.link == LinkState::Online,
+        });
+        self.link = LinkState::Down { retry_at: None };
+        self.set_state(ConnectionState::Stopped {
+            reason: StopReason::Shutdown,
+        });
+        self.actions.push_back(Action::Finish);
+    }
+
+    /// Everything that is known now. `missed` events are missing before it.
+    pub fn snapshot(&self, now: Instant, missed: u64) -> Event {
+        Event::Snapshot(Box::new(Snapshot {
+            missed,
+            connection: match (&self.state, &self.link) {
+                // The rest of the wait, not the whole of it.
+                (
+                    ConnectionState::Offline { reason, .. },
+                    LinkState::Down { retry_at: Some(at) },
+                ) => ConnectionState::Offline {
+                    reason: reason.clone(),
+                    retry_in: at.saturating_duration_since(now),
+                },
+                (state, _) => state.clone(),
+            },
+            me: self.me.clone(),
+            located: self.located.clone(),
+            radius: self.placement.radius(),
+            people: self.people.visible(),
+            reach: self.people.reach().to_vec(),
+            typing: self.typing.others(),
+            messages: self.timeline.messages(now),
+            waiting: self.outbox.waiting(),
+            blocked: self.people.blocked(),
+        }))
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.actions.push_back(Action::Emit(event));
+    }
+
+    fn emit_some(&mut self, event: Option<Event>) {
+        if let Some(event) = event {
+            self.emit(event);
+        }
+    }
+
+    fn removed(&mut self, ids: Vec<MessageId>, reason: RemovedReason) {
+        if !ids.is_empty() {
+            self.emit(Event::Removed { ids, reason });
+        }
+    }
+
+    fn send(&mut self, frame: ClientFrame) {
+        self.actions.push_back(Action::Send(frame));
+    }
+
+    /// Sends what makes no sense later. False when there is no connection.
+    fn send_or_refuse(&mut self, frame: ClientFrame) -> bool {
+        let online = self.link == LinkState::Online;
+        if online {
+            self.send(frame);
+        } else {
+            let error = ApiError::new(
+                ErrorCode::Unavailable,
+                "No connection. Try again when it is back.",
+            );
+            self.emit(Event::Refused { error });
+        }
+        online
+    }
+
+    /// Sends what can be sent.
+    fn flush(&mut self, now: Instant) {
+        if self.link != LinkState::Online {
+            return;
+        }
+        if let Some(locate) = self.placement.next(now, &mut self.rng) {
+            self.send(ClientFrame::Locate(locate));
+        }
+        // What is said lands at the place that the relay knows, so it waits until that is right.
+        if self.placement.is_settled()
+            && let Some((id, text)) = self.outbox.next(now)
+        {
+            self.send(ClientFrame::Say { id, text });
+        }
+    }
+
+    fn set_state(&mut self, state: ConnectionState) {
+        if self.state != state {
+            self.state = state.clone();
+            self.emit(Event::Connection(state));
+        }
+    }
+
+    fn connect(&mut self) {
+        let credentials = match &self.session {
+            Some(session) => Credentials::Session(session.id),
+            None => Credentials::New(self.wished.clone()),
+        };
+        self.link = LinkState::Connecting;
+        self.ban_ms = None;
+        self.set_state(ConnectionState::Connecting);
+        self.actions.push_back(Action::Connect(credentials));
+    }
+
+    fn created(&mut self, created: CreatedSession) {
+        self.session = Some(Session {
+            id: created.session_id,
+            peer_id: created.peer_id,
+            username: created.username,
+            proven: false,
+        });
+        self.placement.new_session();
+        self.outbox.new_session();
+    }
+
+    /// The connection is gone, or never came to be.
+    fn link_ended(&mut self, now: Instant, end: LinkEnd) {
+        self.placement.disconnected(now);
+        self.outbox.disconnected();
+        self.renaming = None;
+        for peer_id in self.typing.clear() {
+            self.emit(Event::Typing {
+                peer_id,
+                active: false,
+            });
+        }
+        match end {
+            LinkEnd::Stopped(reason) => {
+                let reason = match reason {
+                    StopReason::Banned { retry_after_ms } => StopReason::Banned {
+                        retry_after_ms: retry_after_ms.or(self.ban_ms),
+                    },
+                    other => other,
+                };
+                self.link = LinkState::Down { retry_at: None };
+                self.set_state(ConnectionState::Stopped { reason });
+            }
+            LinkEnd::Unauthorized => {
+                let proven = self.forget_session();
+                if proven {
+                    // The session has ended for a reason that will not strike the next one too.
+                    self.connect();
+                } else {
+                    self.retry(now, OfflineReason::Lost, None);
+                }
+            }
+            LinkEnd::NameRefused(error) if self.wished.is_some() => {
+                self.wished = None;
+                self.emit(Event::Refused { error });
+                self.connect();
+            }
+            LinkEnd::NameRefused(error) => {
+                let detail = error.message;
+                self.retry(now, OfflineReason::NotARelay { detail }, None);
+            }
+            LinkEnd::Offline(reason, at_least) => self.retry(now, reason, at_least),
+        }
+    }
+
+    /// Tries again later.
+    fn retry(&mut self, now: Instant, reason: OfflineReason, at_least: Option<Duration>) {
+        let wait = self.backoff.failed(now, at_least, &mut self.rng);
+        self.link = LinkState::Down {
+            retry_at: Some(now + wait),
+        };
+        self.set_state(ConnectionState::Offline {
+            reason,
+            retry_in: wait,
+        });
+    }
+
+    /// The relay knows the session no more. Whether it ever did.
+    fn forget_session(&mut self) -> bool {
+        let Some(session) = self.session.take() else {
+            return false;
+        };
+        if session.proven {
+            self.former = Some((session.peer_id, session.username));
+            self.located = None;
+            // Whoever was in range of the old session may be gone with the relay.
+            let nobody = self.people.replace(Vec::new(), Vec::new());
+            self.emit(nobody);
+        }
+        session.proven
+    }
+
+    fn block(&mut self, peer_id: PeerId) {
+        if self.me.as_ref().is_some_and(|me| me.peer_id == peer_id) {
+            let error = ApiError::new(ErrorCode::InvalidFrame, "You can't block yourself.");
+            self.emit(Event::Refused { error });
+            return;
+        }
+        if self.people.block(peer_id) {
+            let theirs = self.timeline.remove_from(peer_id);
+            self.removed(theirs, RemovedReason::Blocked);
+            self.typing.stopped(peer_id);
+            self.emit(Event::Blocked {
+                peer_id,
+                blocked: true,
+            });
+        }
+    }
+
+    fn person_left(&mut self, peer_id: PeerId, reason: LeftReason) {
+        self.stopped_typing(peer_id);
+        let left = self.people.remove(peer_id, reason);
+        self.emit_some(left);
+    }
+
+    fn stopped_typing(&mut self, peer_id: PeerId) {
+        if self.typing.stopped(peer_id) {
+            self.emit(Event::Typing {
+                peer_id,
+                active: false,
+            });
+        }
+    }
+}

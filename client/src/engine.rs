@@ -1,0 +1,365 @@
+//! The engine: one task that owns everything about one person, with typed commands in and typed
+//! events out.
+//!
+//! # When nobody takes the events
+//! Events wait in a channel of fixed length. When it is full, the engine first slows down: for
+//! [`PATIENCE`] it takes no frames from the relay and no commands, so that whoever is merely busy
+//! misses nothing (the relay feels it through TCP). After that it goes on without them: the state that
+//! the engine keeps stays right, events are dropped and counted, and as soon as there is room again
+//! one [`Event::Snapshot`] brings everything up to date. So a window that hangs costs neither memory
+//! nor the connection. The one thing that a snapshot can't bring back is signals of voice that were
+//! dropped; their peers have to connect anew.
+
+use std::{
+    collections::VecDeque,
+    pin::{Pin, pin},
+    time::{Duration, SystemTime},
+};
+
+use futures_util::{Stream, StreamExt};
+use neartalk_shared::{MessageId, MessageText, Radius, Username};
+use rand::rngs::StdRng;
+use thiserror::Error;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout},
+};
+
+use crate::{
+    clock::Clock,
+    command::Command,
+    core::{Action, Core},
+    event::Event,
+    link::{Link, LinkEnd, LinkEvent, Network, Timing},
+    location::Fix,
+    placement::Placement,
+    relay_url::RelayUrl,
+};
+
+/// Commands that can wait for the engine.
+const COMMANDS: usize = 64;
+/// Events that can wait to be taken.
+const EVENTS: usize = 1_024;
+/// How long the engine waits for whoever takes no events before it goes on without them.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+/// The engine looks at the clock at least this often, to find out that the device has slept.
+const PULSE: Duration = Duration::from_secs(15);
+/// How long the last events may take to be taken when the engine ends.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What an engine is started with.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// The relay to talk to.
+    pub relay: RelayUrl,
+    /// A name to start with; without one, the relay picks a friendly one.
+    pub username: Option<Username>,
+    /// Of the circle.
+    pub radius: Radius,
+    /// How patient to be with the network.
+    pub timing: Timing,
+}
+
+impl EngineConfig {
+    /// For a relay, with no wish for a name, a circle of 500 m, and the usual patience.
+    pub fn new(relay: RelayUrl) -> Self {
+        Self {
+            relay,
+            username: None,
+            radius: Radius::new(500).unwrap_or(Radius::MIN),
+            timing: Timing::default(),
+        }
+    }
+}
+
+/// The engine has ended, so it takes no more commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("this connection has been shut down; start a new one")]
+pub struct EngineEnded;
+
+/// Gives an engine its commands. The engine ends when all of these are dropped.
+#[derive(Clone, Debug)]
+pub struct EngineHandle {
+    commands: mpsc::Sender<Command>,
+}
+
+impl EngineHandle {
+    /// Gives a command; waits while many are waiting.
+    pub async fn send(&self, command: Command) -> Result<(), EngineEnded> {
+        self.commands.send(command).await.map_err(|_| EngineEnded)
+    }
+
+    /// Says something to everyone in range, and gives the id by which events tell what becomes of
+    /// it.
+    pub async fn say(&self, text: MessageText) -> Result<MessageId, EngineEnded> {
+        let id = MessageId::random();
+        self.send(Command::Say { id, text }).await?;
+        Ok(id)
+    }
+
+    /// Leaves the relay cleanly, and waits until that is done.
+    pub async fn shutdown(self) {
+        if self.send(Command::Shutdown).await.is_ok() {
+            self.commands.closed().await;
+        }
+    }
+}
+
+/// What the engine tells. Dropping it ends the engine.
+#[derive(Debug)]
+pub struct EventReceiver {
+    events: mpsc::Receiver<Event>,
+}
+
+impl EventReceiver {
+    /// The next event; `None` when the engine has ended. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    /// The next event, if it is there already.
+    pub fn try_recv(&mut self) -> Option<Event> {
+        self.events.try_recv().ok()
+    }
+}
+
+/// One person's NearTalk.
+#[derive(Debug)]
+pub struct Engine;
+
+impl Engine {
+    /// Starts an engine, which connects at once and goes on until it is shut down. `fixes` says
+    /// where the device is; when it ends, the last place stays. Must be called within a Tokio
+    /// runtime.
+    pub fn start(
+        config: EngineConfig,
+        fixes: impl Stream<Item = Fix> + Send + 'static,
+    ) -> (EngineHandle, EventReceiver) {
+        let (handle, commands) = mpsc::channel(COMMANDS);
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let task = Task {
+            core: Core::new(
+                config.username,
+                Placement::new(config.radius),
+                rand::make_rng::<StdRng>(),
+            ),
+            network: Network::new(config.relay, config.timing),
+            silence: config.timing.silence,
+            link: None,
+            outlet: Outlet::new(events),
+            clock: Clock::new(Instant::now().into_std(), SystemTime::now()),
+        };
+        tokio::spawn(task.run(commands, Box::pin(fixes)));
+        (
+            EngineHandle { commands: handle },
+            EventReceiver { events: receiver },
+        )
+    }
+}
+
+struct Task {
+    core: Core,
+    network: Network,
+    silence: Duration,
+    link: Option<Link>,
+    outlet: Outlet,
+    clock: Clock,
+}
+
+impl Task {
+    async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        fixes: Pin<Box<dyn Stream<Item = Fix> + Send>>,
+    ) {
+        let mut fixes = pin!(fixes.fuse());
+        while self.act().await {
+            self.outlet
+                .refill(|missed| self.core.snapshot(self.clock.now(), missed));
+            let pulse = Instant::now() + PULSE;
+            let wake = self.core.next_wake(self.clock.now());
+            let wake = wake.map_or(pulse, |at| pulse.min(self.clock.timer(at).into()));
+            let listening = self.outlet.has_room();
+            tokio::select! {
+                command = commands.recv(), if listening => {
+                    let now = self.now();
+                    match command {
+                        Some(command) => self.core.command(now, command),
+                        None => self.core.shutdown(),
+                    }
+                }
+                Some(fix) = fixes.next(), if listening => {
+                    let now = self.now();
+                    self.core.fix(now, fix);
+                }
+                event = next(&mut self.link), if listening => {
+                    let now = self.now();
+                    if matches!(event, LinkEvent::Ended(_)) {
+                        self.link = None;
+                    }
+                    self.core.link(now, event);
+                }
+                () = self.outlet.changed() => {}
+                () = self.outlet.sender.closed() => self.core.shutdown(),
+                () = sleep_until(wake) => {
+                    let now = self.now();
+                    self.core.wake(now);
+                }
+            }
+        }
+        self.outlet.finish().await;
+    }
+
+    /// The time, sleep included; acts on it if the device has slept.
+    fn now(&mut self) -> std::time::Instant {
+        let slept = self
+            .clock
+            .read(Instant::now().into_std(), SystemTime::now());
+        let now = self.clock.now();
+        if slept.is_some_and(|slept| slept >= self.silence) {
+            self.core.slept(now);
+        }
+        now
+    }
+
+    /// Does what the core wants done. False when it is finished.
+    async fn act(&mut self) -> bool {
+        while let Some(action) = self.core.poll_action() {
+            match action {
+                Action::Connect(credentials) => {
+                    self.link = Some(self.network.connect(credentials));
+                }
+                Action::Send(frame) => {
+                    if self.link.as_ref().is_some_and(|link| !link.send(frame)) {
+                        // Its last words, if it has any, are why it takes no more.
+                        let end = match self.link.take() {
+                            Some(link) => link.last_words(),
+                            None => LinkEnd::lost(),
+                        };
+                        let now = self.now();
+                        self.core.link(now, LinkEvent::Ended(end));
+                    }
+                }
+                Action::Hangup { goodbye } => {
+                    if let Some(link) = self.link.take()
+                        && goodbye
+                    {
+                        link.close().await;
+                    }
+                }
+                Action::Emit(event) => self.outlet.push(event),
+                Action::Finish => return false,
+            }
+        }
+        true
+    }
+}
+
+/// What comes next over the link, if there is one.
+async fn next(link: &mut Option<Link>) -> LinkEvent {
+    match link {
+        Some(link) => link.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Where events leave the engine.
+struct Outlet {
+    sender: mpsc::Sender<Event>,
+    /// What did not fit into the channel.
+    waiting: VecDeque<Event>,
+    /// Since when something has been waiting.
+    full_since: Option<Instant>,
+    /// How many events have been dropped since the last snapshot.
+    missed: u64,
+}
+
+impl Outlet {
+    fn new(sender: mpsc::Sender<Event>) -> Self {
+        Self {
+            sender,
+            waiting: VecDeque::new(),
+            full_since: None,
+            missed: 0,
+        }
+    }
+
+    fn push(&mut self, event: Event) {
+        if self.missed > 0 {
+            self.missed += 1;
+        } else if !self.waiting.is_empty() {
+            self.waiting.push_back(event);
+        } else if let Err(mpsc::error::TrySendError::Full(event)) = self.sender.try_send(event) {
+            self.waiting.push_back(event);
+            self.full_since = Some(Instant::now());
+        }
+    }
+
+    /// Whether the engine may go on.
+    fn has_room(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Hands over what waits, as far as there is room; gives up on it if that has lasted too long;
+    /// and once there is room again after that, hands over a snapshot.
+    fn refill(&mut self, snapshot: impl FnOnce(u64) -> Event) {
+        while !self.waiting.is_empty()
+            && let Ok(permit) = self.sender.try_reserve()
+            && let Some(event) = self.waiting.pop_front()
+        {
+            permit.send(event);
+        }
+        if self.waiting.is_empty() {
+            self.full_since = None;
+        } else if self
+            .full_since
+            .is_some_and(|since| since.elapsed() >= PATIENCE)
+        {
+            self.missed += self.waiting.len() as u64;
+            self.waiting.clear();
+            self.full_since = None;
+            tracing::warn!("nobody takes the engine's events; going on without");
+        }
+        if self.missed > 0
+            && let Ok(permit) = self.sender.try_reserve()
+        {
+            permit.send(snapshot(self.missed));
+            self.missed = 0;
+        }
+    }
+
+    /// Waits until [`Outlet::refill`] has something to do.
+    async fn changed(&self) {
+        if self.waiting.is_empty() && self.missed == 0 {
+            std::future::pending::<()>().await;
+        }
+        let room = async {
+            // The permit is given back at once; this task is the only one that would take it.
+            if self.sender.reserve().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        match self.full_since {
+            Some(since) => {
+                let _ = timeout(
+                    (since + PATIENCE).saturating_duration_since(Instant::now()),
+                    room,
+                )
+                .await;
+            }
+            None => room.await,
+        }
+    }
+
+    /// Hands over the last events, if anybody takes them.
+    async fn finish(mut self) {
+        let _ = timeout(FAREWELL, async {
+            while let Some(event) = self.waiting.pop_front() {
+                if self.sender.send(event).await.is_err() {
+                    break;
+                }
+            }
+        })
+        .await;
+    }
+}
