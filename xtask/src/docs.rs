@@ -24,7 +24,9 @@ const SELF_HOSTING: &str = "docs/self-hosting.md";
 /// Checks that every flag, environment variable and file that a document names exists, and that
 /// the self-hosting page names every setting of the relay.
 pub fn check(guard: &Guard) -> Result<()> {
-    let programs = build(&["--workspace", "--all-features", "--bins"], guard)?;
+    // With the tests as well, so that what they were built from serves here, too.
+    let all = ["--workspace", "--all-features", "--bins", "--tests"];
+    let programs = build(&all, guard)?;
     let relay = help_of(find(&programs, "neartalk-relay")?, guard)?;
     let headless = help_of(find(&programs, "neartalk-headless")?, guard)?;
     let known = [relay.as_str(), &headless, &help_of_xtask()].join("\n");

@@ -89,14 +89,26 @@ fn check_quickly(steps: &mut Steps) {
         success(typescript::check(&steps.guard)?)
     });
     steps.take("lints", &[needs::CLIPPY], |steps| {
-        let all = ["clippy", "--workspace", "--all-targets", "--all-features"];
+        let all = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--keep-going",
+        ];
         steps.run(cargo(&all).args(["--", "-D", "warnings"]))
     });
 }
 
 fn check_documents(steps: &mut Steps) {
     steps.take("API documentation", &[], |steps| {
-        let mut doc = cargo(&["doc", "--workspace", "--all-features", "--no-deps"]);
+        let mut doc = cargo(&[
+            "doc",
+            "--workspace",
+            "--all-features",
+            "--no-deps",
+            "--keep-going",
+        ]);
         steps.run(doc.env("RUSTDOCFLAGS", "-D warnings"))
     });
     steps.take("documents", &[], |steps| docs::check(&steps.guard));
