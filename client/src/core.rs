@@ -358,10 +358,7 @@ impl Core {
 
     /// Sends what can be sent.
     fn flush(&mut self, now: Instant) {
-        if self.link != LinkState::Online {
-            return;
-        }
-        if let Some(locate) = self.placement.next(now, &mut self.rng) {
+        if let Some(locate) = self.placement.wake(now, &mut self.rng) {
             self.send(ClientFrame::Locate(locate));
         }
         // What is said lands at the place that the relay knows, so it waits until that is right.

@@ -157,8 +157,9 @@ impl Placement {
         Some(wait)
     }
 
-    /// What is to be told now, if anything.
-    pub fn next(&mut self, now: Instant, rng: &mut impl Rng) -> Option<Locate> {
+    /// Does what time has come for, connected or not, and gives what is to be told now, if
+    /// anything.
+    pub fn wake(&mut self, now: Instant, rng: &mut impl Rng) -> Option<Locate> {
         self.cloak.wake(now, rng);
         match self.told {
             Told::Resuming { until, .. } if now >= until => self.told = Told::Unknown,
@@ -270,7 +271,7 @@ mod tests {
         }
 
         fn next(&mut self) -> Option<Locate> {
-            self.placement.next(self.now, &mut self.rng)
+            self.placement.wake(self.now, &mut self.rng)
         }
 
         /// Lets time pass until something is to be told; gives what and after how long.
