@@ -270,6 +270,33 @@ pub fn run_reading(
     Ok(ended)
 }
 
+/// How the terminal was, to be so again: a client that is stopped may leave it raw.
+pub struct Terminal {
+    #[cfg(unix)]
+    modes: Option<rustix::termios::Termios>,
+}
+
+impl Terminal {
+    /// Remembers how it is now; dropping this brings that back.
+    pub fn remember() -> Self {
+        Self {
+            #[cfg(unix)]
+            modes: rustix::termios::tcgetattr(io::stdin()).ok(),
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some(modes) = &self.modes {
+            use rustix::termios::{OptionalActions, tcsetattr};
+            // A terminal that has gone needs no care.
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
+        }
+    }
+}
+
 /// A command as one would type it.
 pub fn shown(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use crate::{
     cargo::{build, find, root},
     needs,
-    process::{Guard, Interrupt, Process},
+    process::{Guard, Interrupt, Process, Terminal},
 };
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -91,6 +91,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             client.arg(format!("--at={place}"));
         }
         client.args(&args.client);
+        let _terminal = Terminal::remember();
         let mut client = Process::start_in_foreground(&mut client)?;
         let code = talk(&mut client, &mut relay, &guard)?;
         relay.process.stop()?;
