@@ -36,9 +36,16 @@ enum Source {
 /// For building anything.
 pub const C_COMPILER: Need = Need {
     name: "a C compiler",
-    why: "the TLS library has parts in C",
+    why: "TLS and the Opus codec have parts in C",
     test: Test::Program(&["cc", "gcc", "clang", "cl"]),
     source: Source::Apt("build-essential"),
+};
+/// For building the voice library.
+pub const CMAKE: Need = Need {
+    name: "cmake",
+    why: "the Opus codec is built with it",
+    test: Test::Program(&["cmake"]),
+    source: Source::Apt("cmake"),
 };
 /// For checking the TypeScript types.
 pub const NODE: Need = Need {

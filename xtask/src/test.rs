@@ -37,6 +37,7 @@ pub fn test(args: Args) -> Result<ExitCode> {
     let started = Instant::now();
     let needs = [
         needs::C_COMPILER,
+        needs::CMAKE,
         needs::RUSTFMT,
         needs::CLIPPY,
         needs::NODE,
