@@ -384,7 +384,7 @@ async fn connect(
     let opened = timeout(network.timing.connect, open(&network.relay, connector)).await;
     let mut socket = match opened {
         Err(_) => return Err(unreachable("it does not answer in time".into())),
-        Ok(Err(tungstenite::Error::Io(e))) => return Err(unreachable(e.to_string())),
+        Ok(Err(tungstenite::Error::Io(e))) => return Err(unreachable(plain(&e.to_string()))),
         Ok(Err(tungstenite::Error::Http(response))) => {
             let after = response.headers().get(RETRY_AFTER);
             let after = after.and_then(|v| v.to_str().ok()?.parse().ok());
@@ -506,7 +506,13 @@ fn innermost(error: &reqwest::Error) -> String {
         text = error.to_string();
         source = error.source();
     }
-    text
+    plain(&text)
+}
+
+/// "Connection refused (os error 111)" without its number, which is of no use to people.
+fn plain(error: &str) -> String {
+    let end = error.find(" (os error ").unwrap_or(error.len());
+    error[..end].to_owned()
 }
 
 #[cfg(test)]

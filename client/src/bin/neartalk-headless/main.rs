@@ -228,10 +228,9 @@ impl Program {
             Input::Who => return Ok(self.roster.who()),
             Input::Blocked => return Ok(self.roster.blocked_list()),
             Input::Say(text) => {
-                return match handle.say(text).await {
-                    Ok(_) => Ok(String::new()),
-                    Err(e) => Err(e.to_string()),
-                };
+                let id = handle.say(text).await.map_err(|e| e.to_string())?;
+                self.roster.said(id);
+                return Ok(String::new());
             }
             Input::Move(to) => {
                 place.send(Fix::by_hand(to));

@@ -57,7 +57,7 @@ impl Roster {
                 }
             }
             Event::Message { message } => self.author(message.from, &message.username),
-            Event::Queued { id, .. } => self.waiting.push(*id),
+            Event::Queued { id, .. } => self.said(*id),
             Event::Sent { message, .. } => self.waiting.retain(|w| *w != message.id),
             Event::Failed { id, .. } => self.waiting.retain(|w| w != id),
             Event::Located(place) => self.radius = place.radius,
@@ -94,6 +94,13 @@ impl Roster {
             self.authors.clear();
         }
         self.authors.insert(peer_id, username.clone());
+    }
+
+    /// An own message waits from now on; it counts before the engine has told of it, too.
+    pub fn said(&mut self, id: MessageId) {
+        if !self.waiting.contains(&id) {
+            self.waiting.push(id);
+        }
     }
 
     /// The circle that was asked for.
@@ -242,6 +249,8 @@ fn simple(s: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use neartalk_client::FailedReason;
+    use neartalk_shared::MessageText;
     use rand::{SeedableRng, rngs::StdRng};
 
     use super::*;
@@ -302,6 +311,25 @@ mod tests {
         assert!(roster.blocked_list().starts_with("Blocked: Fox · "));
         roster.apply(&blocked(false));
         assert_eq!(roster.blocked_list(), "Nobody is blocked.");
+    }
+
+    #[test]
+    fn what_was_said_waits_from_the_start() {
+        let mut roster = roster(&[], &[]);
+        let id = MessageId::random();
+        let text = MessageText::parse("hello").unwrap();
+        roster.said(id);
+        roster.apply(&Event::Queued {
+            id,
+            text: text.clone(),
+        });
+        assert_eq!(roster.waiting(), 1);
+        roster.apply(&Event::Failed {
+            id,
+            text,
+            reason: FailedReason::TooMany,
+        });
+        assert_eq!(roster.waiting(), 0);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Terminal {
     output: Output,
     /// Tells the editor to read on.
     prompt: std_mpsc::Sender<()>,
+    /// A line is being typed.
+    typing: bool,
     #[cfg(unix)]
     _restore: Option<Restore>,
 }
@@ -65,6 +67,7 @@ impl Terminal {
                 said,
                 output: Output::Editor(Box::new(printer)),
                 prompt,
+                typing: true,
                 #[cfg(unix)]
                 _restore: restore,
             });
@@ -74,6 +77,7 @@ impl Terminal {
             said,
             output: if json { Output::Json } else { Output::Plain },
             prompt,
+            typing: false,
             #[cfg(unix)]
             _restore: None,
         })
@@ -86,13 +90,16 @@ impl Terminal {
 
     /// What is said next. Cancel-safe.
     pub async fn next(&mut self) -> Said {
-        self.said.recv().await.unwrap_or(Said::End)
+        let said = self.said.recv().await.unwrap_or(Said::End);
+        self.typing = false;
+        said
     }
 
     /// What was said has been dealt with; the editor asks for the next line.
-    pub fn prompt(&self) {
+    pub fn prompt(&mut self) {
         // Without an editor there is nobody to tell.
-        let _ = self.prompt.send(());
+        let told = self.prompt.send(()).is_ok();
+        self.typing = told && matches!(self.output, Output::Editor(_));
     }
 
     /// Writes lines for people.
@@ -130,6 +137,15 @@ impl Terminal {
                 writeln!(out, "{line}")?;
                 out.flush()
             }
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if self.typing {
+            // What comes next starts on a line of its own.
+            let _ = writeln!(io::stdout());
         }
     }
 }
