@@ -6,7 +6,7 @@
 //! draws would win), and the change is told only after a random time. What is told then is the cell
 //! that the device is in by then.
 //!
-//! The margin is up to a whole side of a cell, [`MARGIN`]: the test below measures what an
+//! The margin is up to a whole side of a cell: the test below measures what an
 //! attacker makes of the crossings of somebody who walks, and half a side is not enough.
 
 use std::time::{Duration, Instant};
