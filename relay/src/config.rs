@@ -29,7 +29,7 @@ pub struct Config {
     #[arg(long, env = "NEARTALK_ADMIN_LISTEN", value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
 
-    /// A web page's origin that may use this relay, such as https://talk.example.org. The relay's
+    /// A web page's origin that may use this relay, such as `https://talk.example.org`. The relay's
     /// own host always may. Can be repeated, or separated by commas.
     #[arg(
         long = "allowed-origin",

@@ -6,10 +6,6 @@
 //!
 //! - [`codec`]: Opus with everything that loss asks of it: in-band FEC, deep concealment, DRED.
 //! - [`red`]: redundant payloads (RFC 2198), packed and parsed.
-//! - [`jitter`]: the adaptive jitter buffer of one incoming stream.
-//! - [`redundancy`]: how much redundancy a peer's reported loss asks for.
-//! - [`mixer`]: many streams into one frame that never clips, and how loud each is.
-//! - [`mesh`]: whom to connect to, and what to do when that fails.
 //!
 //! Sound is 48 kHz mono `f32`, full scale ±1, in frames of 10 ms throughout.
 

@@ -3,7 +3,7 @@
 //! Plain synchronous code: time is passed in with every call, randomness at the start, and what
 //! goes out leaves through each session's [`Link`]. One actor (the [`hub`](crate::hub)) owns it.
 //!
-//! - [`index`] finds who is in range, [`session`] knows who is who, [`history`] what was said;
+//! - [`index`] finds who is in range, `session` knows who is who, `history` what was said;
 //! - `presence` tells people of each other on a common tick, `chat` carries what they say, and
 //!   `voice` introduces them to each other; each is a part of [`Room`].
 
