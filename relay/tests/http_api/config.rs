@@ -1,0 +1,142 @@
+//! The command line and the environment.
+
+use std::net::TcpListener;
+
+use crate::common::{Person, Relay};
+
+#[tokio::test]
+async fn a_bad_setting_is_named_and_explained() {
+    for (flag, value) in [
+        ("--listen", "somewhere"),
+        ("--admin-listen", "somewhere"),
+        ("--message-ttl", "soon"),
+        ("--session-ttl", "-3s"),
+        ("--place-ttl", "5 parsecs"),
+        ("--location-interval", "often"),
+        ("--location-burst", "many"),
+        ("--messages-per-minute", "-1"),
+        ("--sessions-per-minute", "x"),
+        ("--session-burst", "1.5"),
+        ("--requests-per-second", ""),
+        ("--request-burst", "x"),
+        ("--sockets-per-address", "x"),
+        ("--trusted-proxy", "10.0.0.0/99"),
+        ("--trusted-proxy", "proxy.example"),
+        ("--allowed-origin", "chat.example"),
+        ("--allowed-origin", "https://chat.example/path"),
+        ("--ice-server", "http://stun.example"),
+        ("--log-format", "xml"),
+        ("--workers", "none"),
+        ("--drain-timeout", "x"),
+        // Zero of these would be a relay that lets nobody do anything.
+        ("--messages-per-minute", "0"),
+        ("--location-burst", "0"),
+        ("--session-burst", "0"),
+        ("--request-burst", "0"),
+        ("--sockets-per-address", "0"),
+        ("--workers", "0"),
+        ("--message-ttl", "0s"),
+        ("--log", "neartalk_relay=loud"),
+    ] {
+        let setting = format!("{flag}={value}");
+        let (status, output) = Relay::run_to_end(&[&setting], &[]).await;
+        assert!(!status.success(), "{setting}");
+        assert!(!output.contains("listening on"), "{setting}: {output}");
+        assert!(output.contains(flag), "{setting} is not named: {output}");
+        assert!(!output.contains("panicked"), "{setting}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_setting_is_refused() {
+    let (status, output) = Relay::run_to_end(&["--colour", "blue"], &[]).await;
+    assert!(!status.success());
+    assert!(
+        output.contains("--colour") && output.contains("--help"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn a_bad_variable_is_named() {
+    let env = [("NEARTALK_MESSAGE_TTL", "soon")];
+    let (status, output) = Relay::run_to_end(&["--listen", "127.0.0.1:0"], &env).await;
+    assert!(!status.success());
+    assert!(
+        output.contains("soon") && output.contains("--message-ttl"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_said_to_be() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (status, output) = Relay::run_to_end(&["--listen", &address], &[]).await;
+    assert!(!status.success());
+    assert!(output.contains(&address), "{output}");
+    assert!(
+        output.contains("--listen"),
+        "what to do is missing: {output}"
+    );
+}
+
+#[tokio::test]
+async fn help_names_every_flag_and_its_variable() {
+    let (status, output) = Relay::run_to_end(&["--help"], &[]).await;
+    assert!(status.success());
+    for flag in [
+        "listen",
+        "admin-listen",
+        "allowed-origin",
+        "trusted-proxy",
+        "ice-server",
+        "message-ttl",
+        "session-ttl",
+        "place-ttl",
+        "messages-per-minute",
+        "location-interval",
+        "location-burst",
+        "sessions-per-minute",
+        "session-burst",
+        "requests-per-second",
+        "request-burst",
+        "sockets-per-address",
+        "log-format",
+        "log",
+        "workers",
+        "drain-timeout",
+    ] {
+        let variable = format!("NEARTALK_{}", flag.replace('-', "_").to_uppercase());
+        assert!(output.contains(&format!("--{flag}")), "{flag}: {output}");
+        assert!(output.contains(&variable), "{variable}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_chosen_is_what_clients_are_told() {
+    let relay = Relay::start(&[
+        "--message-ttl",
+        "7m",
+        "--session-ttl",
+        "11m",
+        "--place-ttl",
+        "2m",
+        "--messages-per-minute",
+        "13",
+        "--location-interval",
+        "4s",
+        "--location-burst",
+        "6",
+    ]);
+    let api = relay.api();
+    let fox = Person::join(&relay, &api, "Fox").await;
+    let limits = &fox.welcome.limits;
+    assert_eq!(limits.message_ttl_ms, 7 * 60_000);
+    assert_eq!(limits.session_ttl_ms, 11 * 60_000);
+    assert_eq!(limits.place_ttl_ms, 2 * 60_000);
+    assert_eq!(limits.messages_per_minute, 13);
+    assert_eq!(limits.location_interval_ms, 4_000);
+    assert_eq!(limits.location_burst, 6);
+    assert_eq!(fox.created.expires_in_s, 11 * 60);
+}
