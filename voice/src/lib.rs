@@ -12,6 +12,7 @@
 #![deny(unsafe_code)]
 
 pub mod codec;
+pub mod jitter;
 pub mod red;
 
 /// Samples a second, everywhere: of sound, and of Opus' RTP timestamps (RFC 7587).
