@@ -303,7 +303,7 @@ async fn upgrade(
         .on_upgrade(move |socket| async move {
             edge.connections_opened.increment(1);
             edge.connections.increment(1);
-            socket::serve(socket, app.hub, &edge).await;
+            socket::serve(socket, app.hub, &edge, &app.lifetime).await;
             edge.connections.decrement(1);
             drop((permit, alive));
         }))

@@ -65,6 +65,8 @@ pub struct Lifetime {
     ending: Arc<AtomicBool>,
     /// Each connection holds a clone; the receiver ends when the last one is gone.
     alive: mpsc::WeakSender<()>,
+    /// Its sender is dropped when the relay ends.
+    ended: watch::Receiver<()>,
 }
 
 impl Lifetime {
@@ -75,6 +77,12 @@ impl Lifetime {
         } else {
             self.alive.upgrade()
         }
+    }
+
+    /// Waits until the relay is shutting down.
+    pub async fn ended(&self) {
+        // It is never sent to, so this is the end of its sender.
+        let _ = self.ended.clone().changed().await;
     }
 
     /// Whether the relay is shutting down.
@@ -132,9 +140,11 @@ impl Server {
         let hub = Hub::spawn(room, clock, Arc::clone(&metrics));
         let addresses = AddressTable::new(config.addresses());
         let (alive, mut all_gone) = mpsc::channel(1);
+        let (end, ended) = watch::channel(());
         let lifetime = Lifetime {
             ending: Arc::default(),
             alive: alive.downgrade(),
+            ended: ended.clone(),
         };
         let proxies = TrustedProxies::new(config.trusted_proxies);
         let app = App {
@@ -146,7 +156,6 @@ impl Server {
             clock,
             lifetime: lifetime.clone(),
         };
-        let (end, ended) = watch::channel(());
         let acceptor = |router, addresses| Acceptor {
             router,
             addresses,

@@ -2,7 +2,10 @@
 //! whatever has queued up for its client in one flush.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -22,11 +25,15 @@ use crate::{
         Attachment,
         link::{CloseCode, Frame, Link},
     },
+    server::Lifetime,
 };
 
 /// Frames that may wait for one reader. In the densest crowd this is several seconds' worth; a
 /// reader that is further behind is closed.
 const QUEUE: usize = 1_024;
+
+/// Bytes that may wait for one reader, whatever they are made of.
+const QUEUE_BYTES: usize = 1024 * 1024;
 
 /// Frames that are written before one flush.
 const BATCH: usize = 128;
@@ -47,6 +54,8 @@ const FRAMES_BURST: u32 = 400;
 pub struct SocketLink {
     frames: mpsc::Sender<Arc<Frame>>,
     close: Option<oneshot::Sender<CloseCode>>,
+    /// Bytes in `frames`; the other end takes off what it takes out.
+    queued: Arc<AtomicUsize>,
     queue_drops: metrics::Counter,
 }
 
@@ -54,15 +63,18 @@ pub struct SocketLink {
 struct Outbound {
     frames: mpsc::Receiver<Arc<Frame>>,
     close: oneshot::Receiver<CloseCode>,
+    queued: Arc<AtomicUsize>,
 }
 
 impl SocketLink {
     fn new(metrics: &EdgeMetrics) -> (Self, Outbound) {
         let (frames, receiver) = mpsc::channel(QUEUE);
         let (close, closed) = oneshot::channel();
+        let queued = Arc::new(AtomicUsize::new(0));
         let link = Self {
             frames,
             close: Some(close),
+            queued: Arc::clone(&queued),
             queue_drops: metrics.queue_drops.clone(),
         };
         (
@@ -70,22 +82,34 @@ impl SocketLink {
             Outbound {
                 frames: receiver,
                 close: closed,
+                queued,
             },
         )
     }
 }
 
+impl SocketLink {
+    /// Closes the connection of a reader that is too far behind.
+    fn give_up(&mut self) -> bool {
+        if self.close.is_some() {
+            self.queue_drops.increment(1);
+        }
+        self.close(CloseCode::TooSlow);
+        false
+    }
+}
+
 impl Link for SocketLink {
     fn send(&mut self, frame: &Arc<Frame>) -> bool {
+        let size = frame.json.len();
+        let waiting = self.queued.fetch_add(size, Ordering::Relaxed);
+        // One frame larger than all of this, a long list of people, still fits an empty queue.
+        if waiting > 0 && waiting + size > QUEUE_BYTES {
+            return self.give_up();
+        }
         match self.frames.try_send(Arc::clone(frame)) {
             Ok(()) => true,
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                if self.close.is_some() {
-                    self.queue_drops.increment(1);
-                }
-                self.close(CloseCode::TooSlow);
-                false
-            }
+            Err(mpsc::error::TrySendError::Full(_)) => self.give_up(),
             Err(mpsc::error::TrySendError::Closed(_)) => false,
         }
     }
@@ -110,9 +134,13 @@ enum End {
 }
 
 /// Serves one connection from its upgrade to its end.
-pub async fn serve(mut socket: WebSocket, hub: Hub, metrics: &EdgeMetrics) {
+pub async fn serve(mut socket: WebSocket, hub: Hub, metrics: &EdgeMetrics, lifetime: &Lifetime) {
     let (link, outbound) = SocketLink::new(metrics);
-    let end = match greet(&mut socket, &hub, link).await {
+    let greeted = tokio::select! {
+        greeted = greet(&mut socket, &hub, link) => greeted,
+        () = lifetime.ended() => Err(End::Close(CloseCode::GoingAway)),
+    };
+    let end = match greeted {
         Err(end) => end,
         Ok(attachment) => {
             let mut connection = Connection {
@@ -267,6 +295,9 @@ impl Connection<'_> {
             }
         }
         for frame in batch.drain(..) {
+            self.outbound
+                .queued
+                .fetch_sub(frame.json.len(), Ordering::Relaxed);
             if let Some(heard_at) = frame.heard_at {
                 self.metrics.latency.record(heard_at.elapsed());
             }

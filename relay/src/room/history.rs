@@ -55,7 +55,9 @@ impl Said {
 pub struct History {
     ttl: Duration,
     capacity: usize,
-    messages: Slab<Said>,
+    /// Each with its number, which counts up.
+    messages: Slab<(u64, Said)>,
+    next: u64,
     index: GridIndex,
     /// The randomly keyed hasher of the standard library, because clients choose these keys.
     by_id: HashMap<MessageId, u32>,
@@ -71,6 +73,7 @@ impl History {
             ttl,
             capacity,
             messages: Slab::new(),
+            next: 0,
             index: GridIndex::default(),
             by_id: HashMap::new(),
             order: VecDeque::new(),
@@ -89,7 +92,7 @@ impl History {
 
     /// The message with this id, if it lives.
     pub fn get(&self, id: &MessageId, now: Timestamp) -> Option<&Said> {
-        let said = self.messages.get(*self.by_id.get(id)? as usize)?;
+        let (_, said) = self.messages.get(*self.by_id.get(id)? as usize)?;
         (said.expires_at > now).then_some(said)
     }
 
@@ -100,7 +103,8 @@ impl History {
             self.drop_oldest();
         }
         let id = said.id;
-        let slot = self.messages.insert(said) as u32;
+        let slot = self.messages.insert((self.next, said)) as u32;
+        self.next += 1;
         self.index.insert(slot, spot);
         self.by_id.insert(id, slot);
         self.order.push_back(slot);
@@ -109,7 +113,7 @@ impl History {
     /// Forgets what has expired.
     pub fn sweep(&mut self, now: Timestamp) {
         while let Some(&slot) = self.order.front()
-            && self.messages[slot as usize].expires_at <= now
+            && self.messages[slot as usize].1.expires_at <= now
         {
             self.drop_oldest();
         }
@@ -117,7 +121,7 @@ impl History {
 
     fn drop_oldest(&mut self) {
         if let Some(slot) = self.order.pop_front() {
-            let said = self.messages.remove(slot as usize);
+            let (_, said) = self.messages.remove(slot as usize);
             self.by_id.remove(&said.id);
             self.index.remove(slot);
         }
@@ -128,17 +132,17 @@ impl History {
     pub fn replay(&self, spot: &Spot, now: Timestamp) -> Vec<Message> {
         let mut found = Vec::new();
         self.index.in_range(spot, |slot, band| {
-            let said = &self.messages[slot as usize];
+            let (number, said) = &self.messages[slot as usize];
             if said.expires_at > now {
-                found.push((said, band));
+                found.push((number, said, band));
             }
         });
-        // The id decides between messages of one millisecond, so that everyone sees one order.
-        found.sort_unstable_by_key(|(said, _)| (said.sent_at, said.id));
+        // By number, because several may have come within one millisecond.
+        found.sort_unstable_by_key(|&(number, ..)| *number);
         let skip = found.len().saturating_sub(REPLAY_MAX);
         found[skip..]
             .iter()
-            .map(|(said, band)| said.at_distance(*band))
+            .map(|(_, said, band)| said.at_distance(*band))
             .collect()
     }
 }
