@@ -156,8 +156,12 @@ pub async fn serve(mut socket: WebSocket, hub: Hub, metrics: &EdgeMetrics, lifet
             end
         }
     };
-    if let End::Close(code) = end {
-        say_goodbye(&mut socket, code).await;
+    match end {
+        End::Close(code) => say_goodbye(&mut socket, code).await,
+        // The answer to the client's close, if it sent one, waits to be written.
+        End::Left | End::Gone => {
+            let _ = timeout(CLOSE_TIMEOUT, socket.flush()).await;
+        }
     }
 }
 

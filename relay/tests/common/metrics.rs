@@ -1,9 +1,18 @@
 //! Reading what a relay measures.
 
+use super::Api;
+
 /// What `/metrics` says: Prometheus' text format.
 pub struct Metrics(pub String);
 
 impl Metrics {
+    /// Asks an admin listener.
+    pub async fn read(admin: &Api) -> Self {
+        let answer = admin.get("/metrics").await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        Self(answer.text)
+    }
+
     /// Sum over every series of the metric `name` whose labels contain each of `labels`
     /// (`key="value"`), and `None` when there is no such series.
     pub fn get(&self, name: &str, labels: &[&str]) -> Option<f64> {

@@ -76,9 +76,12 @@ impl Relay {
 
     /// What the admin listener's `/metrics` says now.
     pub async fn metrics(&self) -> Metrics {
-        let answer = Api::new(self.admin.clone()).get("/metrics").await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        Metrics(answer.text)
+        Metrics::read(&self.admin_api()).await
+    }
+
+    /// A client of the admin listener.
+    pub fn admin_api(&self) -> Api {
+        Api::new(self.admin.clone())
     }
 
     /// Its process id.
