@@ -33,7 +33,7 @@ use crate::{
 const QUEUE: usize = 1_024;
 
 /// Bytes that may wait for one reader, whatever they are made of.
-const QUEUE_BYTES: usize = 1024 * 1024;
+const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Frames that are written before one flush.
 const BATCH: usize = 128;

@@ -2,7 +2,10 @@
 //!
 //! A change to one of these files is a change to the contract. `UPDATE_GOLDEN=1` writes them anew.
 
-#![allow(clippy::unwrap_used, reason = "a test helper that fails should say where")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test helper that fails should say where"
+)]
 
 use std::{collections::BTreeSet, path::PathBuf};
 

@@ -19,8 +19,12 @@ use super::{
     session::{Placed, Slot},
 };
 
-/// A client with more differences than this in one tick gets `nearby` instead.
+/// A client with more differences than this in one tick gets `nearby` instead …
 const RESYNC_ABOVE: usize = 64;
+
+/// … unless the list is so long that the differences are still the smaller part. Above this many
+/// it gets the list in any case, so that its queue holds.
+const RESYNC_ALWAYS: usize = 512;
 
 /// At most so many clients get their `reach` counted in one tick, which bounds the tick's length.
 const REACH_BUDGET: usize = 1_000;
@@ -125,6 +129,7 @@ impl<L: Link> Room<L> {
 
     /// Tells those who see this session on the next tick that it looks different.
     pub(super) fn mark_changed(&mut self, slot: Slot) {
+        self.sessions[slot].redraw();
         if !std::mem::replace(&mut self.sessions[slot].changed, true) {
             self.presence.changed.push(slot);
         }
@@ -157,23 +162,32 @@ impl<L: Link> Room<L> {
     /// Sends the whole list, which from then on is what this client has been told.
     fn send_nearby(&mut self, slot: Slot, spot: &Spot, now: Timestamp) {
         let reach = self.count_reach(slot, spot);
-        let people = self.people_around(slot, spot);
         self.forget_view(slot);
-        let mut view = Vec::with_capacity(people.len());
+        let mut view = Vec::new();
         self.index.in_range(spot, |other, band| {
             if other != slot {
                 view.push((other, band));
             }
         });
-        view.sort_unstable_by_key(|&(other, _)| other);
-        for &(other, _) in &view {
+        // Nearest first.
+        view.sort_unstable_by_key(|&(other, band)| (band, self.sessions[other].peer_id));
+        let mut json = String::from("{\"type\":\"nearby\",\"people\":[");
+        for (at, &(other, band)) in view.iter().enumerate() {
+            if at > 0 {
+                json.push(',');
+            }
+            self.sessions[other].write_person(band, &mut json);
             insert_sorted(&mut self.sessions[other].watchers, slot);
         }
+        json.push_str("],\"reach\":");
+        json.push_str(&serde_json::to_string(&reach).unwrap_or_default());
+        json.push('}');
+        view.sort_unstable_by_key(|&(other, _)| other);
         let session = &mut self.sessions[slot];
         session.view = view;
-        session.reach.clone_from(&reach);
+        session.reach = reach;
         session.reach_at = now;
-        self.send(slot, &ServerFrame::Nearby { people, reach });
+        self.send_shared(slot, &Frame::from_json(json, None));
     }
 
     /// Ends places and sessions whose time has come.
@@ -312,7 +326,9 @@ impl<L: Link> Room<L> {
         let mut frames = PersonFrames::default();
         for group in changes.chunk_by(|a, b| a.viewer == b.viewer) {
             let viewer = group[0].viewer;
-            if group.len() > RESYNC_ABOVE
+            let many =
+                group.len() > RESYNC_ABOVE && group.len() * 2 > self.sessions[viewer].view.len();
+            if (many || group.len() > RESYNC_ALWAYS)
                 && let Some(&spot) = self.sessions[viewer].spot()
             {
                 self.send_nearby(viewer, &spot, now);
@@ -342,12 +358,15 @@ impl<L: Link> Room<L> {
                 let band = view[found].1;
                 let key = (subject, band, entered);
                 let frame = frames.0.entry(key).or_insert_with(|| {
-                    let person = self.sessions[subject].person(band);
-                    Frame::new(&if entered {
-                        ServerFrame::PersonEntered { person }
+                    let kind = if entered {
+                        "person_entered"
                     } else {
-                        ServerFrame::PersonChanged { person }
-                    })
+                        "person_changed"
+                    };
+                    let mut json = format!("{{\"type\":\"{kind}\",\"person\":");
+                    self.sessions[subject].write_person(band, &mut json);
+                    json.push('}');
+                    Frame::from_json(json, None)
                 });
                 let frame = Arc::clone(frame);
                 self.send_shared(viewer, &frame);

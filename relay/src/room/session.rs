@@ -1,6 +1,6 @@
 //! Sessions: who somebody is while they are here.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write};
 
 use neartalk_shared::{
     DistanceBand, PeerId, SessionId, Spot, Timestamp, Username,
@@ -60,6 +60,8 @@ pub struct Session<L> {
     pub movement: MovementGuard,
     pub quotas: Quotas,
     pub voice: Option<VoiceState>,
+    /// This person's JSON as others get it, until it changes.
+    portrait: Option<Portrait>,
     /// Who this client has been told is in range, with the band told; sorted by slot. Empty
     /// without a socket.
     pub view: Vec<(Slot, DistanceBand)>,
@@ -97,9 +99,53 @@ impl<L> Session<L> {
         }
     }
 
+    /// Appends the JSON of [`Session::person`] to `json`, from what is kept of it.
+    pub fn write_person(&mut self, distance: DistanceBand, json: &mut String) {
+        let portrait = match self.portrait.take() {
+            Some(portrait) => portrait,
+            None => Portrait::of(&self.person(DistanceBand::from_index(0))),
+        };
+        let DistanceBand { min, max } = distance;
+        json.push_str(&portrait.head);
+        // Writing to a string can't fail.
+        let _ = write!(json, "{{\"min\":{min},\"max\":{max}}}");
+        json.push_str(&portrait.tail);
+        self.portrait = Some(portrait);
+    }
+
+    /// What others see of this person has changed.
+    pub fn redraw(&mut self) {
+        self.portrait = None;
+    }
+
     /// Where, if there is a place.
     pub fn spot(&self) -> Option<&Spot> {
         self.placed.as_ref().map(|p| &p.spot)
+    }
+}
+
+/// A person's JSON without the distance, which is all that differs between those who see them.
+#[derive(Debug)]
+struct Portrait {
+    /// Up to the value of `distance` …
+    head: Box<str>,
+    /// … and from there on.
+    tail: Box<str>,
+}
+
+impl Portrait {
+    fn of(person: &Person) -> Self {
+        const FIELD: &str = "\"distance\":";
+        // Names have no quotes, so the field is the only such text.
+        let json = serde_json::to_string(person).unwrap_or_default();
+        let value = json.find(FIELD).map_or(json.len(), |at| at + FIELD.len());
+        let end = json[value..]
+            .find('}')
+            .map_or(json.len(), |at| value + at + 1);
+        Self {
+            head: json[..value].into(),
+            tail: json[end..].into(),
+        }
     }
 }
 
@@ -154,6 +200,7 @@ impl<L> Sessions<L> {
             movement: MovementGuard::default(),
             quotas: Quotas::default(),
             voice: None,
+            portrait: None,
             view: Vec::new(),
             view_since: 0,
             watchers: Vec::new(),
