@@ -42,7 +42,7 @@ const BATCH: usize = 128;
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the closing handshake may take.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Frames a second that are read from one client …
 const FRAMES_PER_SECOND: u32 = 100;

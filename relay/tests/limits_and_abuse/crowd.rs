@@ -230,7 +230,7 @@ async fn input_that_is_refused_leaves_nothing_behind() {
 #[tokio::test]
 async fn sessions_and_sockets_that_end_leave_nothing_behind() {
     let relay =
-        Relay::start(&[&CROWDED[..], &["--session-ttl", "1s", "--place-ttl", "1s"]].concat());
+        Relay::start(&[&CROWDED[..], &["--session-ttl", "4s", "--place-ttl", "1s"]].concat());
     let api = relay.api();
     let grown = growth(&relay, async || {
         for n in 0..10 {
