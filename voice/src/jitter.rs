@@ -52,7 +52,7 @@ fn to_duration(samples: Samples) -> Duration {
 /// What a jitter buffer keeps to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JitterConfig {
-    /// The target is never less. Below 10 ms, the period in which sound is fetched, nothing is gained.
+    /// The target is never less.
     pub least: Duration,
     /// The target is never more: later packets than that are better lost.
     pub most: Duration,
@@ -63,7 +63,7 @@ pub struct JitterConfig {
 impl Default for JitterConfig {
     fn default() -> Self {
         Self {
-            least: Duration::from_millis(10),
+            least: Duration::from_millis(5),
             most: Duration::from_millis(400),
             at_first: Duration::from_millis(20),
         }

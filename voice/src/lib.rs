@@ -14,6 +14,7 @@
 pub mod codec;
 pub mod jitter;
 pub mod red;
+pub mod redundancy;
 
 /// Samples a second, everywhere: of sound, and of Opus' RTP timestamps (RFC 7587).
 pub const SAMPLE_RATE: u32 = 48_000;

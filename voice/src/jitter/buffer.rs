@@ -18,9 +18,13 @@ const CHUNK: Samples = FRAME as Samples;
 const GRAIN: Samples = 120;
 /// Sound may be played this much before its delay has reached the target.
 const TOLERANCE: Samples = 120;
-/// How far beyond the target playing may lag. More than the longest piece taken out or put in, so
-/// that no correction calls for its opposite.
+/// How far beyond the target playing may lag: as far as the longest piece put in can bring it, so that
+/// no correction that could be heard calls for its opposite.
 const SLACK: Samples = 25 * MS / 2;
+/// How far it may lag while nothing is said, when corrections are free.
+const SLACK_IN_SILENCE: Samples = 5 * MS;
+/// What the low mark of the delay rises by in a tick: 5 ms in a second.
+const RISE: Samples = MS / 20;
 /// So far beyond the target, speech may sound hurried.
 const HURRY: Samples = 60 * MS;
 /// So far beyond the target, packets are dropped.
@@ -117,11 +121,14 @@ pub enum Stretch {
     Accelerate {
         /// The longest piece to take out, in samples.
         most: usize,
-        /// How alike (1: identical) the sound before and after must be.
+        /// How alike (1: identical) the sound before and after must be. More than 1 asks for
+        /// silence.
         alike: f32,
     },
     /// Play slower: put in a piece.
     Expand {
+        /// How much is called for, in samples: to be kept to where the sound leaves a choice.
+        wanted: usize,
         /// How alike (1: identical) the sound before and after must be.
         alike: f32,
     },
@@ -188,8 +195,9 @@ pub struct JitterBuffer {
     last_sequence: Option<i64>,
     playing: Frame,
 
-    /// Delay of late, smoothed, for ticks do not come evenly.
-    smoothed: Option<f32>,
+    /// The least that playing has been delayed by of late: ticks may come in pairs, and the one
+    /// that comes too early is the one that needs the delay.
+    low: Option<Samples>,
     rest: u32,
     wanting: u32,
 }
@@ -212,7 +220,7 @@ impl JitterBuffer {
             sounding: false,
             last_sequence: None,
             playing: Frame::default(),
-            smoothed: None,
+            low: None,
             rest: 0,
             wanting: 0,
         }
@@ -262,7 +270,7 @@ impl JitterBuffer {
     ///
     /// Call it until there is enough to play; each call is taken to be carried out.
     pub fn step(&mut self, now: Duration, ready: usize) -> Step<'_> {
-        let plan = self.plan(to_samples(now) + ready as Samples);
+        let plan = self.plan(to_samples(now) + whole_frames(ready));
         if !matches!(plan, Plan::Nothing) {
             self.sounding = true;
         }
@@ -343,45 +351,51 @@ impl JitterBuffer {
         self.rest = self.rest.saturating_sub(1);
         let base = self.transit.base()?;
         if self.phase != Phase::Playing || self.hidden > 0 {
-            self.smoothed = None;
+            self.low = None;
             return None;
         }
-        let delay = (now + ready as Samples - base - self.next) as f32;
-        let smoothed = match self.smoothed {
-            Some(smoothed) => smoothed + (delay - smoothed) / 16.0,
-            None => delay,
+        let delay = now + whole_frames(ready) - base - self.next;
+        let low = match self.low {
+            Some(low) => delay.min(low + RISE),
+            None => {
+                self.rest = REST;
+                delay
+            }
         };
-        self.smoothed = Some(smoothed);
-        let excess = smoothed as Samples - self.target.get(now);
-        if (-TOLERANCE..=SLACK).contains(&excess) {
+        self.low = Some(low);
+        let excess = low - self.target.get(now);
+        if (-TOLERANCE..=SLACK_IN_SILENCE).contains(&excess) {
             self.wanting = 0;
             return None;
         }
-        self.wanting += 1;
         let hurry = excess > HURRY;
         if self.rest > 0 && !hurry {
             return None;
         }
-        let patience = 1.0 - self.wanting.min(LONG) as f32 / LONG as f32;
-        let alike = if hurry {
+        let alike = if (0..=SLACK).contains(&excess) {
+            f32::INFINITY
+        } else if hurry {
             BARELY_ALIKE
         } else {
+            self.wanting += 1;
+            let patience = 1.0 - self.wanting.min(LONG) as f32 / LONG as f32;
             BARELY_ALIKE + (ALIKE - BARELY_ALIKE) * patience
         };
+        let wanted = excess.unsigned_abs() as usize;
         Some(if excess > 0 {
             Stretch::Accelerate {
-                most: excess as usize,
+                most: wanted,
                 alike,
             }
         } else {
-            Stretch::Expand { alike }
+            Stretch::Expand { wanted, alike }
         })
     }
 
     /// Says what became of a correction: samples put in, or, negative, taken out.
     pub fn stretched(&mut self, by: isize) {
-        if let Some(smoothed) = &mut self.smoothed {
-            *smoothed += by as f32;
+        if let Some(low) = &mut self.low {
+            *low += by as Samples;
         }
         self.rest = REST;
         self.wanting = 0;
@@ -401,11 +415,16 @@ impl JitterBuffer {
         self.stats.concealed += samples as u64;
     }
 
-    /// What the stream has been like, as of `now`, with `ready` samples decoded and not yet played.
+    /// What the stream has been like when the tick at `now` has been served, with `ready` samples
+    /// decoded and not yet played.
     pub fn stats(&self, now: Duration, ready: usize) -> JitterStats {
         let now = to_samples(now);
         let delay = match (self.transit.base(), self.phase) {
-            (Some(base), Phase::Playing) => now + ready as Samples - base - self.next,
+            (Some(base), Phase::Playing) => {
+                // What is ready comes with the next tick.
+                let playing = self.next + self.hidden - ready as Samples;
+                now + CHUNK - base - playing
+            }
             _ => 0,
         };
         JitterStats {
@@ -490,10 +509,9 @@ impl JitterBuffer {
         };
         for back in 1..=missing.min(reach) {
             let distance = back * frame.samples;
-            if self.frames.came(at - distance) {
-                break;
+            if !self.frames.came(at - distance) {
+                self.target.recovered(distance);
             }
-            self.target.recovered(distance);
         }
     }
 
@@ -518,7 +536,7 @@ impl JitterBuffer {
         self.frames.get(at).map_or(&[], |frame| &frame.payload)
     }
 
-    /// `now` is when what is decided on will be heard.
+    /// `now` is when what is decided on is needed.
     fn plan(&mut self, now: Samples) -> Plan {
         let Some(base) = self.transit.base() else {
             return self.nothing();
@@ -566,7 +584,7 @@ impl JitterBuffer {
             && newest > at
         {
             self.stats.dropped += self.frames.drop_before(newest);
-            self.smoothed = None;
+            self.low = None;
             return Plan::Play {
                 at: newest,
                 skip: 0,
@@ -615,7 +633,7 @@ impl JitterBuffer {
         let skip = (skip / GRAIN * GRAIN).min(samples - GRAIN).max(0);
         let join = if skip > 0 { Join::Jumps } else { Join::Follows };
         if self.hidden > 0 {
-            self.smoothed = None;
+            self.low = None;
         }
         Plan::Play { at, skip, join }
     }
@@ -642,6 +660,12 @@ impl JitterBuffer {
             fade_out: false,
         }
     }
+}
+
+/// Of what is ready, so much puts off the need for more. The rest of a tick does not: it was left over
+/// by a stretch, and the packet that completes it is needed no later for it.
+const fn whole_frames(ready: usize) -> Samples {
+    (ready / FRAME * FRAME) as Samples
 }
 
 /// What was to bring a frame, and did not.

@@ -72,7 +72,7 @@ impl Line {
     pub(super) fn take_out(&mut self, most: usize, alike: f32) -> Option<usize> {
         let room = self.ready().checked_sub(FADE.max(REACH))?;
         let longest = most.min(LONGEST).min(room);
-        let piece = self.find(longest, alike, |head, lag| head + lag)?;
+        let piece = self.find(longest, longest, alike, |head, lag| head + lag)?;
         let head = self.head;
         for n in 0..FADE {
             let (from, to) = (self.samples[head + n], self.samples[head + piece + n]);
@@ -82,12 +82,14 @@ impl Line {
         Some(piece)
     }
 
-    /// Puts in a piece if the sound around it is at least so alike; its length.
-    pub(super) fn put_in(&mut self, alike: f32) -> Option<usize> {
+    /// Puts in a piece if the sound around it is at least so alike; its length, which is about
+    /// `wanted` where there is silence.
+    pub(super) fn put_in(&mut self, wanted: usize, alike: f32) -> Option<usize> {
         if self.ready() < FADE.max(REACH) || self.samples.len() + LONGEST > ROOM {
             return None;
         }
-        let piece = self.find(LONGEST, alike, |head, lag| head - lag)?;
+        let silent = wanted.clamp(SHORTEST, LONGEST);
+        let piece = self.find(LONGEST, silent, alike, |head, lag| head - lag)?;
         let head = self.head;
         let old_end = self.samples.len();
         // Everything from one period before the end of the fade comes once more.
@@ -103,10 +105,11 @@ impl Line {
     }
 
     /// The lag, at most `longest`, at which the sound at `other(head, lag)` is most like that at the
-    /// head.
+    /// head; `silent` where it does not matter.
     fn find(
         &self,
         longest: usize,
+        silent: usize,
         alike: f32,
         other: impl Fn(usize, usize) -> usize,
     ) -> Option<usize> {
@@ -120,7 +123,7 @@ impl Line {
         let far = other(self.head, longest);
         let span = &self.samples[self.head.min(far) - REACH..self.head.max(far) + REACH];
         if loudness(span) < QUIET {
-            return Some(longest);
+            return Some(silent);
         }
         let score = |lag: usize, step: usize| similarity(here, around(other(self.head, lag)), step);
         let best = |lags: &mut dyn Iterator<Item = usize>, step: usize| {
@@ -174,7 +177,7 @@ mod tests {
                 let by = if faster {
                     line.take_out(LONGEST, alike)
                 } else {
-                    line.put_in(alike)
+                    line.put_in(LONGEST, alike)
                 };
                 changed += by.unwrap_or(0);
             }
@@ -239,7 +242,7 @@ mod tests {
         let mut line = Line::new();
         line.push(&[0.0; 1_440]);
         assert_eq!(line.take_out(LONGEST, 0.9), Some(LONGEST));
-        assert_eq!(line.put_in(0.9), Some(LONGEST));
+        assert_eq!(line.put_in(LONGEST, 0.9), Some(LONGEST));
         assert_eq!(line.ready(), 1_440);
         let mut seed = 1u32;
         let noise: Vec<f32> = (0..2_000)
@@ -253,7 +256,7 @@ mod tests {
         let mut out = [0.0; 480];
         assert!(line.play(&mut out));
         assert_eq!(line.take_out(LONGEST, 0.9), None);
-        assert_eq!(line.put_in(0.9), None);
+        assert_eq!(line.put_in(LONGEST, 0.9), None);
     }
 
     #[test]

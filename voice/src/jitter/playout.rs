@@ -147,8 +147,8 @@ impl<D: Decode> Playout<D> {
                     self.buffer.stretched(-(by as isize));
                 }
             }
-            Stretch::Expand { alike } => {
-                if let Some(by) = self.line.put_in(alike) {
+            Stretch::Expand { wanted, alike } => {
+                if let Some(by) = self.line.put_in(wanted, alike) {
                     self.buffer.stretched(by as isize);
                 }
             }

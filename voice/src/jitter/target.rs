@@ -214,7 +214,7 @@ mod tests {
         let now = feed(&mut target, 0, 20, || MS);
         assert_eq!(target.get(now), 20 * MS);
         let now = feed(&mut target, now, 100, || MS);
-        assert_eq!(target.get(now), 10 * MS);
+        assert_eq!(target.get(now), 5 * MS);
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
         let later = feed(&mut target, much, 100, || 0);
         assert_eq!(target.get(later), 40 * MS, "forgiven within two seconds");
         let minutes = feed(&mut target, later, 4_000, || 0);
-        assert_eq!(target.get(minutes), 10 * MS);
+        assert_eq!(target.get(minutes), 5 * MS);
     }
 
     #[test]
@@ -244,12 +244,12 @@ mod tests {
         let mut target = target();
         let mut now = feed(&mut target, 0, 200, || MS);
         target.delayed(now, 150 * MS);
-        assert_eq!(target.get(now), 10 * MS);
+        assert_eq!(target.get(now), 5 * MS);
         now = feed(&mut target, now, 200, || MS);
         target.delayed(now, 140 * MS);
         assert_eq!(target.get(now), 150 * MS);
         now = feed(&mut target, now, 550, || MS);
-        assert_eq!(target.get(now), 10 * MS);
+        assert_eq!(target.get(now), 5 * MS);
     }
 
     #[test]
@@ -261,9 +261,9 @@ mod tests {
             target.recovered(if n % 10 == 0 { PACKET } else { 0 });
             now += PACKET;
         }
-        assert_eq!(target.get(now), 30 * MS);
+        assert_eq!(target.get(now), 25 * MS);
         now = feed(&mut target, now, 3_000, || MS);
-        assert_eq!(target.get(now), 10 * MS);
+        assert_eq!(target.get(now), 5 * MS);
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
         let now = feed(&mut target, now, 100, || 101 * MS);
         assert!(target.get(now) >= 100 * MS);
         target.base_rose(100 * MS);
-        assert_eq!(target.get(now), 10 * MS);
+        assert_eq!(target.get(now), 5 * MS);
     }
 
     #[test]
@@ -285,7 +285,7 @@ mod tests {
         for _ in 0..10_000 {
             now = feed(&mut target, now, 1, || rng.random_range(0..10_000 * MS));
             target.recovered(rng.random_range(0..10_000 * MS));
-            assert!((10 * MS..=400 * MS).contains(&target.get(now)));
+            assert!((5 * MS..=400 * MS).contains(&target.get(now)));
         }
     }
 }
