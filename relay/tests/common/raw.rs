@@ -162,32 +162,18 @@ impl Raw {
         }
     }
 
-    /// Reads a WebSocket frame, and `None` at the end.
+    /// Reads a WebSocket frame, and `None` at the end. Nothing is lost when it is not waited for.
     pub async fn next_frame(&mut self) -> Option<RawFrame> {
-        let head = self
+        let bytes = self
             .read_until(|read| {
-                let short = *read.get(1)? & 0x7f;
-                let head = match short {
-                    126 => 4,
-                    127 => 10,
-                    _ => 2,
-                };
-                (read.len() >= head).then_some(head)
+                let (head, payload) = frame_size(read)?;
+                (read.len() >= head + payload).then_some(head + payload)
             })
             .await?;
-        let length = match head.len() {
-            4 => usize::from(u16::from_be_bytes([head[2], head[3]])),
-            10 => u64::from_be_bytes(head[2..].try_into().unwrap())
-                .try_into()
-                .unwrap(),
-            _ => usize::from(head[1]),
-        };
-        let payload = self
-            .read_until(|read| (read.len() >= length).then_some(length))
-            .await?;
+        let (head, _) = frame_size(&bytes)?;
         Some(RawFrame {
-            opcode: head[0] & 0x0f,
-            payload,
+            opcode: bytes[0] & 0x0f,
+            payload: bytes[head..].to_vec(),
         })
     }
 
@@ -225,6 +211,21 @@ impl Raw {
     /// Reads what there is; false at the end, however that came.
     async fn fill(&mut self) -> bool {
         matches!(self.stream.read_buf(&mut self.read).await, Ok(n) if n > 0)
+    }
+}
+
+/// Bytes of the head and of the payload of the unmasked frame that `bytes` begin with, once there
+/// is enough to tell.
+fn frame_size(bytes: &[u8]) -> Option<(usize, usize)> {
+    let short = usize::from(*bytes.get(1)? & 0x7f);
+    let long = |range: std::ops::Range<usize>| {
+        let bytes = bytes.get(range)?.iter();
+        Some(bytes.fold(0, |n, &byte| n << 8 | usize::from(byte)))
+    };
+    match short {
+        126 => Some((4, long(2..4)?)),
+        127 => Some((10, long(2..10)?)),
+        _ => Some((2, short)),
     }
 }
 

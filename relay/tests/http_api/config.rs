@@ -82,6 +82,19 @@ async fn an_address_that_is_taken_is_said_to_be() {
 }
 
 #[tokio::test]
+async fn a_variable_does_what_its_flag_does_and_the_flag_wins() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let env = [("NEARTALK_LISTEN", address.as_str())];
+    let (status, output) = Relay::run_to_end(&[], &env).await;
+    assert!(!status.success());
+    assert!(output.contains(&address), "{output}");
+    let (status, output) = Relay::run_to_end(&["--listen", "nowhere"], &env).await;
+    assert!(!status.success());
+    assert!(output.contains("nowhere"), "{output}");
+}
+
+#[tokio::test]
 async fn help_names_every_flag_and_its_variable() {
     let (status, output) = Relay::run_to_end(&["--help"], &[]).await;
     assert!(status.success());

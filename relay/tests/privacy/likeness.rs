@@ -137,9 +137,36 @@ fn without_chance(frame: &str, names: &[(PeerId, &str)]) -> String {
         }
         text = out;
     }
+    text = in_order_of_names(&text);
     // Who is polite is decided by the ids.
     text.replace(r#""polite":true"#, r#""polite":?"#)
         .replace(r#""polite":false"#, r#""polite":?"#)
+}
+
+/// The same with everyone in a list who is equally far away in the order of their names: in a list
+/// they are in the order of their random ids.
+fn in_order_of_names(text: &str) -> String {
+    let Some((before, people)) = text.split_once(r#""people":[{"#) else {
+        return text.to_owned();
+    };
+    let Some((people, after)) = people.split_once("}]") else {
+        return text.to_owned();
+    };
+    let distance = |person: &str| {
+        let from = person.find(r#""distance""#);
+        from.map(|at| {
+            person[at..]
+                .split('}')
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        })
+    };
+    let mut people: Vec<_> = people.split("},{").collect();
+    for equally_far in people.chunk_by_mut(|a, b| distance(a) == distance(b)) {
+        equally_far.sort_unstable();
+    }
+    format!(r#"{before}"people":[{{{}}}]{after}"#, people.join("},{"))
 }
 
 /// What is observed of the two of each stage; each of them alone on a relay.

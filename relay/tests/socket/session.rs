@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite;
 
 use super::ticked;
-use crate::common::{Closed, Opcode, Person, Raw, Relay, Socket, beside, is_presence};
+use crate::common::{Closed, Opcode, Person, Raw, Relay, Socket, beside, frame, is_presence};
 
 #[tokio::test]
 async fn hello_is_answered_with_who_i_am_and_every_limit() {
@@ -261,17 +261,21 @@ async fn a_close_is_answered_with_a_close() {
     assert_eq!(raw.next_frame().await, None);
 }
 
-/// The slowest test there is, since the contract's times can't be shortened: somebody who answers
-/// no ping is closed after 45 s, and somebody who does stays.
+/// The slowest test there is, since the contract's times can't be shortened: whoever answers no
+/// ping is closed after 45 s, also if a frame of theirs is on its way all the time, and whoever
+/// answers stays.
 #[tokio::test]
 async fn the_relay_pings_and_closes_whoever_has_gone_silent() {
     let relay = Relay::start(&[]);
     let api = relay.api();
-    let session = api.session("Mute").await;
     let mut quiet = Person::join(&relay, &api, "Quiet").await;
-    let mut mute = Raw::welcomed(&relay, &session).await;
-    let silent_since = Instant::now();
-    mute.patience = IDLE_TIMEOUT + Duration::from_secs(10);
+    let mut mute = Raw::welcomed(&relay, &api.session("Mute").await).await;
+    let mut slow = Raw::welcomed(&relay, &api.session("Slow").await).await;
+    let since = Instant::now();
+    let patience = IDLE_TIMEOUT + Duration::from_secs(10);
+    mute.patience = patience;
+    slow.patience = patience;
+
     let mut pings = Vec::new();
     let silence = async {
         loop {
@@ -279,25 +283,37 @@ async fn the_relay_pings_and_closes_whoever_has_gone_silent() {
             if frame.opcode == Opcode::Close as u8 {
                 break frame.close_code();
             } else if frame.opcode == Opcode::Ping as u8 {
-                pings.push(silent_since.elapsed());
+                pings.push(since.elapsed());
             }
         }
     };
-    // A client that reads answers pings by itself.
-    let code = tokio::select! {
-        closed = quiet.until_closed() => unreachable!("who answers is not closed: {closed:?}"),
-        code = silence => code,
+    let slowness = async {
+        let bytes = frame(true, Opcode::Text, &[b' '; 100], Some([0; 4]));
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        for byte in bytes {
+            tokio::select! {
+                code = slow.closed() => return code,
+                _ = seconds.tick() => {}
+            }
+            slow.send(&[byte]).await.unwrap();
+        }
+        unreachable!("nobody is that patient")
     };
-    assert_eq!(code, Some(4408));
-    let waited = silent_since.elapsed();
+    // A client that reads answers pings by itself.
+    let codes = tokio::select! {
+        closed = quiet.until_closed() => unreachable!("who answers is not closed: {closed:?}"),
+        codes = async { tokio::join!(silence, slowness) } => codes,
+    };
+    assert_eq!(codes, (Some(4408), Some(4408)));
+    let waited = since.elapsed();
     assert!(
         waited + Duration::from_millis(100) >= IDLE_TIMEOUT,
         "{waited:?}"
     );
     assert_eq!(pings.len(), 2, "{pings:?}");
-    let second = Duration::from_secs(1);
     for (ping, n) in pings.iter().zip(1..) {
-        assert!(*ping + second >= PING_INTERVAL * n, "{pings:?}");
+        let early = Duration::from_secs(1);
+        assert!(*ping + early >= PING_INTERVAL * n, "{pings:?}");
     }
     quiet.settle().await;
 }
