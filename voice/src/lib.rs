@@ -13,6 +13,8 @@
 
 pub mod codec;
 pub mod jitter;
+pub mod mesh;
+pub mod mixer;
 pub mod red;
 pub mod redundancy;
 

@@ -249,7 +249,7 @@ pub fn plan(demands: impl IntoIterator<Item = Demand>) -> EncoderPlan {
             inband_fec: true,
             // Rounded, so that every report does not mean other settings; never 0, or there would be
             // nothing against the first loss.
-            expected_loss: loss.div_ceil(5).max(1).min(6) * 5,
+            expected_loss: loss.div_ceil(5).clamp(1, 6) * 5,
             dred_frames: if deep { 24 } else { 0 },
             ..EncoderSettings::default()
         },

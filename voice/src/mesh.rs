@@ -1,0 +1,733 @@
+//! Whom to connect to, and what to do when that fails: events and time in, actions out.
+//!
+//! ## Who talks with whom
+//! Everybody connects to at most [`MeshConfig::max_peers`] others, the nearest. But nearness is no
+//! mutual rank: somebody at the edge of a crowd has us among their nearest, and we have eight who are
+//! nearer. So a connection is a thing that **both** choose:
+//!
+//! - Each side may offer. The side that is asked accepts if it has room, or if the other is nearer than
+//!   its furthest by [`MeshConfig::margin_m`]; then the furthest is let go once the new one is connected,
+//!   not before. Otherwise it refuses (`bye`), and the one refused turns to its next nearest.
+//! - Distance is shown as the same band at both ends, so whoever displaces somebody shortens the
+//!   displacing side's list of distances by at least the margin. No chain of displacements can come
+//!   back to where it began, so it ends; where it ends, no two people would both rather have each
+//!   other than what they have.
+//! - Nobody ever hears somebody who can't hear them back because of a full room, and nobody has more
+//!   than the limit for longer than a change takes.
+//!
+//! The margin is also the hysteresis: two people at about the same distance do not take turns.
+//!
+//! ## Who offers
+//! The relay gives each pair opposite roles. The impolite side offers at once. The polite side gives
+//! it [`MeshConfig::polite_wait`], then offers too: the other may be full, or not have seen it. Offers
+//! that cross are perfect negotiation's business, in the shell.
+//!
+//! ## When it fails
+//! A direct attempt that fails is followed at once by one through the relay (TURN) only, then by
+//! both in turn, ever more rarely; meanwhile somebody else may have the place. After
+//! [`MeshConfig::attempts`] the person is said to be unreachable, and tried again after minutes, when
+//! they call, move, or the network changes. An interrupted connection restarts ICE before it counts as
+//! failed. One over which the other side says it hears nothing does the same, then goes over the relay.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use rand::{Rng, RngExt};
+
+/// The numbers of a [`Mesh`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeshConfig {
+    /// Connections at most.
+    pub max_peers: usize,
+    /// So much nearer, in metres, must somebody be to displace somebody else.
+    pub margin_m: u32,
+    /// How long the polite side waits for an offer before it makes one.
+    pub polite_wait: Duration,
+    /// An attempt that has not connected after so long has failed.
+    pub attempt: Duration,
+    /// An interrupted connection that is not back after so long has failed.
+    pub recovery: Duration,
+    /// How long the other side may say that it hears nothing before something is done.
+    pub unheard: Duration,
+    /// Attempts until somebody is unreachable.
+    pub attempts: u32,
+    /// Wait before the third attempt; doubles with each.
+    pub back_off: Duration,
+    /// Wait before somebody who refused, or is unreachable, is tried again.
+    pub again: Duration,
+    /// Whether only the relay (TURN) is used, so that nobody learns this side's address.
+    pub relay_only: bool,
+}
+
+impl Default for MeshConfig {
+    fn default() -> Self {
+        Self {
+            max_peers: 8,
+            margin_m: 100,
+            polite_wait: Duration::from_millis(1_000),
+            attempt: Duration::from_secs(8),
+            recovery: Duration::from_secs(8),
+            unheard: Duration::from_secs(3),
+            attempts: 6,
+            back_off: Duration::from_secs(2),
+            again: Duration::from_secs(30),
+            relay_only: false,
+        }
+    }
+}
+
+/// Over what a connection may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Directly or over the relay, whatever works first.
+    Any,
+    /// Over the relay only.
+    RelayOnly,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<Id> {
+    /// Somebody in range is in voice. Again for somebody known: their role or distance is another.
+    Appeared {
+        /// Who.
+        peer: Id,
+        /// This side's role in perfect negotiation.
+        polite: bool,
+        /// Near edge of the distance band shown for them, in metres.
+        near_edge_m: u32,
+    },
+    /// Somebody is at another distance.
+    Moved {
+        /// Who.
+        peer: Id,
+        /// Near edge of the distance band shown for them, in metres.
+        near_edge_m: u32,
+    },
+    /// Somebody left voice, or range.
+    Left {
+        /// Who.
+        peer: Id,
+    },
+    /// Somebody offers, and there is no connection with them that can take it: none at all, or one that
+    /// they have given up (its description is of another session). An offer that crosses this side's own
+    /// is not told: perfect negotiation takes care of it.
+    Offered {
+        /// Who.
+        peer: Id,
+    },
+    /// Somebody said `bye`: they have no room, or have found somebody nearer.
+    Refused {
+        /// Who.
+        peer: Id,
+    },
+    /// Sound can flow.
+    Connected {
+        /// With whom.
+        peer: Id,
+    },
+    /// Nothing comes through at present (ICE: disconnected).
+    Interrupted {
+        /// With whom.
+        peer: Id,
+    },
+    /// The connection is beyond repair (ICE or DTLS: failed).
+    Failed {
+        /// With whom.
+        peer: Id,
+    },
+    /// The other side says whether it receives what this side sends. Only to be told while something is
+    /// sent: silence is no fault.
+    Hears {
+        /// Who says so.
+        peer: Id,
+        /// Whether they receive anything.
+        hears_me: bool,
+    },
+    /// This device's addresses are others.
+    NetworkChanged,
+    /// This side wants nothing to do with somebody any more.
+    Blocked {
+        /// With whom.
+        peer: Id,
+    },
+    /// Or does again.
+    Unblocked {
+        /// With whom.
+        peer: Id,
+    },
+    /// Whether only the relay is to be used; connections that may be direct are made anew.
+    RelayOnly(bool),
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action<Id> {
+    /// Make a connection and send an offer.
+    Offer {
+        /// To whom.
+        peer: Id,
+        /// Over what.
+        policy: Policy,
+    },
+    /// Make a connection and answer the offer that came.
+    Accept {
+        /// Whose.
+        peer: Id,
+        /// Over what.
+        policy: Policy,
+    },
+    /// Send `bye`; there is no connection.
+    Refuse {
+        /// To whom.
+        peer: Id,
+    },
+    /// Close the connection, and send `bye` if `bye` says so.
+    Close {
+        /// With whom.
+        peer: Id,
+        /// Whether the other side must be told: it did not say so itself, and shall not wait for this side.
+        bye: bool,
+    },
+    /// Restart ICE on the connection.
+    RestartIce {
+        /// With whom.
+        peer: Id,
+    },
+    /// Tell the person.
+    Tell(Notice<Id>),
+}
+
+/// What a person should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice<Id> {
+    /// No way to somebody was found; it will be tried again, but not soon.
+    Unreachable {
+        /// To whom.
+        peer: Id,
+    },
+    /// Somebody can't hear this side, or can again.
+    CannotHearYou {
+        /// Who.
+        peer: Id,
+        /// Whether they can't.
+        cannot: bool,
+    },
+    /// The room is full: listening to the nearest only. Or no longer.
+    RoomFull {
+        /// Whether it is.
+        full: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    /// None, and none to be tried before then.
+    None { until: Duration },
+    /// The other side should offer; if not, this one does then.
+    Waiting { until: Duration },
+    /// Being made; has failed if not there by then.
+    Connecting { until: Duration },
+    /// There.
+    Connected { since: Duration },
+    /// Was there; `restart` is when to restart ICE, unless that is done; has failed if not back by
+    /// `until`.
+    Interrupted {
+        restart: Option<Duration>,
+        until: Duration,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Peer {
+    polite: bool,
+    near_edge_m: u32,
+    blocked: bool,
+    link: Link,
+    /// Attempts that failed since one succeeded.
+    failures: u32,
+    /// Since when they hear nothing.
+    unheard_since: Option<Duration>,
+    /// Whether ICE was restarted because of that.
+    unheard_restarted: bool,
+    /// Whether the person was told that they hear nothing.
+    told_unheard: bool,
+    /// How often they refused since there was a connection.
+    refusals: u32,
+}
+
+impl Peer {
+    /// Whether they hold one of the places.
+    const fn linked(&self) -> bool {
+        !matches!(self.link, Link::None { .. })
+    }
+
+    const fn connected(&self) -> bool {
+        matches!(self.link, Link::Connected { .. } | Link::Interrupted { .. })
+    }
+
+    /// When something is to be done about them though nothing happens.
+    fn deadline(&self, config: &MeshConfig) -> Option<Duration> {
+        let link = match self.link {
+            Link::None { until } => (!self.blocked).then_some(until),
+            Link::Waiting { until } | Link::Connecting { until } => Some(until),
+            Link::Connected { .. } => None,
+            Link::Interrupted { restart, until } => Some(restart.unwrap_or(until)),
+        };
+        let unheard = self
+            .unheard_since
+            .filter(|_| self.connected())
+            .map(|since| since + config.unheard * if self.unheard_restarted { 3 } else { 1 });
+        [link, unheard].into_iter().flatten().min()
+    }
+}
+
+/// Decides on one person's connections. See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Mesh<Id> {
+    config: MeshConfig,
+    peers: BTreeMap<Id, Peer>,
+    actions: VecDeque<Action<Id>>,
+    full: bool,
+}
+
+impl<Id: Ord + Copy> Mesh<Id> {
+    /// A mesh of nobody.
+    pub const fn new(config: MeshConfig) -> Self {
+        Self {
+            config,
+            peers: BTreeMap::new(),
+            actions: VecDeque::new(),
+            full: false,
+        }
+    }
+
+    /// What to do next, if anything. To be asked until there is nothing, after each [`Self::handle`] and
+    /// [`Self::tick`].
+    pub fn next_action(&mut self) -> Option<Action<Id>> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`Self::tick`] though nothing happens.
+    pub fn next_tick(&self) -> Option<Duration> {
+        let room = self.room();
+        self.peers
+            .iter()
+            // Somebody for whom there is no place needs no attempt.
+            .filter(|(_, peer)| peer.linked() || self.takes(peer, room))
+            .filter_map(|(_, peer)| peer.deadline(&self.config))
+            .min()
+    }
+
+    /// With whom there is a connection.
+    pub fn connected(&self) -> impl Iterator<Item = Id> + '_ {
+        self.peers
+            .iter()
+            .filter(|(_, peer)| peer.connected())
+            .map(|(&id, _)| id)
+    }
+
+    /// Takes in what happened at `now`.
+    pub fn handle(&mut self, event: Event<Id>, now: Duration, rng: &mut impl Rng) {
+        match event {
+            Event::Appeared {
+                peer,
+                polite,
+                near_edge_m,
+            } => {
+                let known = self.peers.entry(peer).or_insert(Peer {
+                    polite,
+                    near_edge_m,
+                    blocked: false,
+                    link: Link::None { until: now },
+                    failures: 0,
+                    unheard_since: None,
+                    unheard_restarted: false,
+                    told_unheard: false,
+                    refusals: 0,
+                });
+                known.polite = polite;
+                known.near_edge_m = near_edge_m;
+            }
+            Event::Moved { peer, near_edge_m } => {
+                if let Some(known) = self.peers.get_mut(&peer)
+                    && known.near_edge_m != near_edge_m
+                {
+                    let nearer = near_edge_m < known.near_edge_m;
+                    known.near_edge_m = near_edge_m;
+                    // They may have room for us now.
+                    if nearer && let Link::None { until } = &mut known.link {
+                        known.refusals = 0;
+                        *until = now.min(*until);
+                    }
+                }
+            }
+            Event::Left { peer } => {
+                // A block outlives a visit; that is the caller's to remember and to say again.
+                if let Some(known) = self.peers.remove(&peer)
+                    && known.linked()
+                {
+                    self.actions.push_back(Action::Close { peer, bye: false });
+                }
+            }
+            Event::Offered { peer } => self.offered(peer, now),
+            Event::Refused { peer } => self.refused(peer, now, rng),
+            Event::Connected { peer } => self.connected_with(peer, now, rng),
+            Event::Interrupted { peer } => self.interrupted(peer, now),
+            Event::Failed { peer } => self.failed(peer, now, rng),
+            Event::Hears { peer, hears_me } => self.hears(peer, hears_me, now),
+            Event::NetworkChanged => self.network_changed(now),
+            Event::Blocked { peer } => {
+                self.unlink(peer, true, now);
+                if let Some(known) = self.peers.get_mut(&peer) {
+                    known.blocked = true;
+                }
+            }
+            Event::Unblocked { peer } => {
+                if let Some(known) = self.peers.get_mut(&peer) {
+                    known.blocked = false;
+                }
+            }
+            Event::RelayOnly(relay_only) => {
+                if relay_only && !self.config.relay_only {
+                    let linked: Vec<Id> = self.linked().collect();
+                    for peer in linked {
+                        self.unlink(peer, true, now);
+                    }
+                }
+                self.config.relay_only = relay_only;
+            }
+        }
+        self.tick(now, rng);
+    }
+
+    /// Does what is due at `now`.
+    pub fn tick(&mut self, now: Duration, rng: &mut impl Rng) {
+        let due: Vec<Id> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.linked())
+            .filter(|(_, peer)| peer.deadline(&self.config).is_some_and(|at| at <= now))
+            .map(|(&id, _)| id)
+            .collect();
+        for peer in due {
+            self.due(peer, now, rng);
+        }
+        self.fill(now);
+        self.tell_whether_full();
+    }
+
+    fn linked(&self) -> impl Iterator<Item = Id> + '_ {
+        self.peers
+            .iter()
+            .filter(|(_, peer)| peer.linked())
+            .map(|(&id, _)| id)
+    }
+
+    /// Places left, and the distance of the furthest who could be let go for somebody nearer: nobody while
+    /// that is being done for somebody already.
+    fn room(&self) -> (usize, Option<u32>) {
+        let linked = self.linked().count();
+        let furthest = if linked > self.config.max_peers {
+            None
+        } else {
+            self.furthest().map(|(_, metres)| metres)
+        };
+        (self.config.max_peers.saturating_sub(linked), furthest)
+    }
+
+    fn furthest(&self) -> Option<(Id, u32)> {
+        self.peers
+            .iter()
+            .filter(|(_, peer)| peer.connected())
+            .map(|(&id, peer)| (id, peer.near_edge_m))
+            .max_by_key(|&(id, metres)| (metres, id))
+    }
+
+    /// Whether there is a place for somebody who has none.
+    fn takes(&self, peer: &Peer, (free, furthest): (usize, Option<u32>)) -> bool {
+        let displaces = furthest.is_some_and(|f| f >= peer.near_edge_m + self.config.margin_m);
+        !peer.blocked && (free > 0 || displaces)
+    }
+
+    /// Gives free places to the nearest who have none.
+    fn fill(&mut self, now: Duration) {
+        let mut waiting: Vec<(u32, Id)> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| !peer.blocked)
+            .filter(|(_, peer)| matches!(peer.link, Link::None { until } if until <= now))
+            .map(|(&id, peer)| (peer.near_edge_m, id))
+            .collect();
+        waiting.sort_unstable();
+        for (_, id) in waiting {
+            let room = self.room();
+            let Some(peer) = self.peers.get(&id) else {
+                continue;
+            };
+            if !self.takes(peer, room) {
+                break;
+            }
+            if peer.polite && peer.failures == 0 {
+                let until = now + self.config.polite_wait;
+                self.set(id, Link::Waiting { until });
+            } else {
+                self.offer(id, now);
+            }
+        }
+    }
+
+    fn offer(&mut self, peer: Id, now: Duration) {
+        let policy = self.policy(peer);
+        self.set(
+            peer,
+            Link::Connecting {
+                until: now + self.config.attempt,
+            },
+        );
+        self.actions.push_back(Action::Offer { peer, policy });
+    }
+
+    /// Direct first, then the relay, then in turn.
+    fn policy(&self, peer: Id) -> Policy {
+        let failures = self.peers.get(&peer).map_or(0, |p| p.failures);
+        if self.config.relay_only || failures % 2 == 1 {
+            Policy::RelayOnly
+        } else {
+            Policy::Any
+        }
+    }
+
+    fn offered(&mut self, peer: Id, now: Duration) {
+        let room = self.room();
+        let Some(known) = self.peers.get(&peer) else {
+            self.actions.push_back(Action::Refuse { peer });
+            return;
+        };
+        if !known.linked() && !self.takes(known, room) {
+            self.actions.push_back(Action::Refuse { peer });
+            return;
+        }
+        // What there was is over, or they would not begin anew.
+        self.unlink(peer, false, now);
+        let policy = self.policy(peer);
+        self.set(
+            peer,
+            Link::Connecting {
+                until: now + self.config.attempt,
+            },
+        );
+        self.actions.push_back(Action::Accept { peer, policy });
+    }
+
+    /// They are full. When they have a place again, they will think of this side by themselves; asking
+    /// is for when that goes wrong, and gets rarer.
+    fn refused(&mut self, peer: Id, now: Duration, rng: &mut impl Rng) {
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let wait = self.config.again * (1 << known.refusals.min(4));
+        known.refusals += 1;
+        let until = now + self.spread(wait, rng);
+        self.unlink(peer, false, until);
+    }
+
+    fn connected_with(&mut self, peer: Id, now: Duration, rng: &mut impl Rng) {
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        if matches!(known.link, Link::None { .. } | Link::Waiting { .. }) {
+            return;
+        }
+        if !known.connected() {
+            known.unheard_since = None;
+            known.unheard_restarted = false;
+        }
+        known.refusals = 0;
+        known.link = Link::Connected { since: now };
+        if self.linked().count() > self.config.max_peers
+            && let Some((furthest, _)) = self.furthest()
+        {
+            let until = now + self.spread(self.config.again, rng);
+            self.unlink(furthest, true, until);
+        }
+    }
+
+    fn interrupted(&mut self, peer: Id, now: Duration) {
+        let recovery = self.config.recovery;
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        if matches!(known.link, Link::Connected { .. }) {
+            // It may pass by itself; and not both at once.
+            let wait = Duration::from_millis(if known.polite { 2_500 } else { 500 });
+            known.link = Link::Interrupted {
+                restart: Some(now + wait),
+                until: now + recovery,
+            };
+        }
+    }
+
+    /// The connection, or the attempt, is lost: try again, more rarely each time.
+    fn failed(&mut self, peer: Id, now: Duration, rng: &mut impl Rng) {
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        match known.link {
+            Link::None { .. } | Link::Waiting { .. } => return,
+            Link::Connected { since } if now.saturating_sub(since) > Duration::from_secs(10) => {
+                known.failures = 0;
+            }
+            _ => {}
+        }
+        known.failures += 1;
+        let failures = known.failures;
+        let wait = match failures {
+            1 => Duration::ZERO,
+            n if n >= self.config.attempts => {
+                known.failures = 0;
+                self.actions
+                    .push_back(Action::Tell(Notice::Unreachable { peer }));
+                self.spread(self.config.again * 4, rng)
+            }
+            n => self.spread(self.config.back_off * (1 << (n - 2).min(5)), rng),
+        };
+        // No `bye`: the other side has noticed, or will when the next offer comes; and one that crosses its
+        // next offer would be taken for the answer to that.
+        self.unlink(peer, false, now + wait);
+    }
+
+    fn hears(&mut self, peer: Id, hears_me: bool, now: Duration) {
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        if !hears_me {
+            known.unheard_since.get_or_insert(now);
+            return;
+        }
+        known.unheard_since = None;
+        known.unheard_restarted = false;
+        if std::mem::take(&mut known.told_unheard) {
+            let notice = Notice::CannotHearYou {
+                peer,
+                cannot: false,
+            };
+            self.actions.push_back(Action::Tell(notice));
+        }
+    }
+
+    fn network_changed(&mut self, now: Duration) {
+        let recovery = self.config.recovery;
+        let mut again = Vec::new();
+        for (&id, peer) in &mut self.peers {
+            peer.failures = 0;
+            match &mut peer.link {
+                Link::None { until } => *until = now.min(*until),
+                Link::Waiting { .. } => {}
+                Link::Connecting { .. } => again.push(id),
+                Link::Connected { .. } => {
+                    self.actions.push_back(Action::RestartIce { peer: id });
+                }
+                Link::Interrupted { restart, until } => {
+                    *restart = None;
+                    *until = now + recovery;
+                    self.actions.push_back(Action::RestartIce { peer: id });
+                }
+            }
+        }
+        for peer in again {
+            // What was gathered is worth nothing.
+            self.unlink(peer, true, now);
+        }
+    }
+
+    /// Something about a linked peer is due.
+    fn due(&mut self, id: Id, now: Duration, rng: &mut impl Rng) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        match peer.link {
+            Link::None { .. } => return,
+            Link::Waiting { until } if until <= now => return self.offer(id, now),
+            Link::Connecting { until }
+            | Link::Interrupted {
+                restart: None,
+                until,
+            } if until <= now => {
+                return self.failed(id, now, rng);
+            }
+            Link::Interrupted {
+                restart: Some(at),
+                until,
+            } if at <= now => {
+                peer.link = Link::Interrupted {
+                    restart: None,
+                    until,
+                };
+                self.actions.push_back(Action::RestartIce { peer: id });
+                return;
+            }
+            _ => {}
+        }
+        let Some(since) = peer.unheard_since.filter(|_| peer.connected()) else {
+            return;
+        };
+        let unheard = now.saturating_sub(since);
+        if !peer.unheard_restarted && unheard >= self.config.unheard {
+            peer.unheard_restarted = true;
+            if !std::mem::replace(&mut peer.told_unheard, true) {
+                let notice = Notice::CannotHearYou {
+                    peer: id,
+                    cannot: true,
+                };
+                self.actions.push_back(Action::Tell(notice));
+            }
+            self.actions.push_back(Action::RestartIce { peer: id });
+        } else if unheard >= self.config.unheard * 3 {
+            peer.unheard_since = None;
+            // One failure: the next attempt goes over the relay.
+            peer.failures = 0;
+            peer.link = Link::Connecting { until: now };
+            self.failed(id, now, rng);
+        }
+    }
+
+    /// Takes somebody's place away, closing what there is.
+    fn unlink(&mut self, peer: Id, bye: bool, until: Duration) {
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        // Nothing was made while waiting.
+        let made = known.linked() && !matches!(known.link, Link::Waiting { .. });
+        known.link = Link::None { until };
+        if made {
+            self.actions.push_back(Action::Close { peer, bye });
+        }
+    }
+
+    fn set(&mut self, peer: Id, link: Link) {
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.link = link;
+        }
+    }
+
+    fn tell_whether_full(&mut self) {
+        let people = self.peers.values().filter(|peer| !peer.blocked).count();
+        let full = people > self.config.max_peers && self.room().0 == 0;
+        if full != self.full {
+            self.full = full;
+            self.actions
+                .push_back(Action::Tell(Notice::RoomFull { full }));
+        }
+    }
+
+    /// A wait that is not everybody's at once.
+    fn spread(&self, wait: Duration, rng: &mut impl Rng) -> Duration {
+        wait.mul_f64(rng.random_range(0.8..1.2))
+    }
+}
+
+#[cfg(test)]
+mod tests;
