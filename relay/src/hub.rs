@@ -65,10 +65,22 @@ pub struct Hub {
 
 impl Hub {
     /// Starts the actor. It ends when the last handle is gone.
-    pub fn spawn(room: Room<SocketLink>, clock: Clock, metrics: Arc<Metrics>) -> Self {
+    ///
+    /// It has a thread to itself: among the tasks of a thousand busy sockets it would wait for its
+    /// turn, and everyone waits for it.
+    pub fn spawn(
+        room: Room<SocketLink>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
         let (inputs, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(run(room, receiver, clock, metrics));
-        Self { inputs }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        std::thread::Builder::new()
+            .name("hub".into())
+            .spawn(move || runtime.block_on(run(room, receiver, clock, metrics)))?;
+        Ok(Self { inputs })
     }
 
     /// See [`Room::create_session`].

@@ -40,8 +40,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
     };
-    server.run(shutdown).await;
-    Ok(())
+    server
+        .run(shutdown)
+        .await
+        .context("can't start the relay's threads")
 }
 
 /// Says where the relay is, for people and for scripts that let it choose its port.

@@ -127,7 +127,7 @@ impl Server {
     }
 
     /// Serves until `shutdown` resolves, then closes every connection after what is queued for it.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Self {
             config,
             public,
@@ -137,7 +137,7 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let rng = StdRng::from_rng(&mut rand::rng());
         let room = Room::new(config.room(), rng, metrics.room.clone());
-        let hub = Hub::spawn(room, clock, Arc::clone(&metrics));
+        let hub = Hub::spawn(room, clock, Arc::clone(&metrics))?;
         let addresses = AddressTable::new(config.addresses());
         let (alive, mut all_gone) = mpsc::channel(1);
         let (end, ended) = watch::channel(());
@@ -190,6 +190,7 @@ impl Server {
         {
             tracing::warn!("some clients did not take their goodbye in time");
         }
+        Ok(())
     }
 }
 
