@@ -7,6 +7,12 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 #![allow(unused_imports, reason = "each test binary uses its own part of this")]
 
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that can't go on fails"
+)]
+
 mod api;
 mod map;
 mod metrics;
