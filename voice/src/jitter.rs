@@ -21,6 +21,7 @@
 //! target waits for it only while frames are in fact had that way.
 
 mod buffer;
+mod decision;
 mod frames;
 mod line;
 mod playout;
@@ -30,7 +31,8 @@ mod transit;
 
 use std::time::Duration;
 
-pub use buffer::{JitterBuffer, Join, Rescue, Source, Step, Stretch};
+pub use buffer::JitterBuffer;
+pub use decision::{Join, Rescue, Source, Step, Stretch};
 pub use playout::{Decode, Heard, Playout};
 
 use crate::SAMPLE_RATE;

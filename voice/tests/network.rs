@@ -250,6 +250,19 @@ fn drift_alone_costs_a_correction_a_minute() {
 }
 
 #[test]
+fn a_device_that_asks_for_two_ticks_at_once_gets_them() {
+    let mut call = Call::new(Network::new(8, Path::default()), Voice::new());
+    call.in_pairs = true;
+    run(&mut call, 5);
+    let before = call.stats();
+    let (step, _) = run(&mut call, 120);
+    let after = call.stats();
+    assert_eq!(after.concealed, before.concealed);
+    assert!(step < largest_step_of_the_voice() * 1.2);
+    assert!(after.accelerated - before.accelerated < 1_000, "{after:?}");
+}
+
+#[test]
 fn after_five_seconds_of_nothing_speech_is_back_within_one() {
     // Lost for good, or held up and let go at once.
     for queued in [false, true] {

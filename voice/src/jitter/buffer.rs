@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     JitterConfig, JitterStats, MS, Packet, Samples,
+    decision::{Join, Rescue, Source, Step, Stretch},
     frames::{Frame, Frames},
     sequence::{Arrival, Sequence},
     target::Target,
@@ -39,6 +40,8 @@ const FUTURE: Samples = 2_000 * MS;
 const PAST: Samples = 5_000 * MS;
 /// A first packet after a stop that lags by so much lags by a clock that stood still.
 const STOOD_STILL: Samples = 500 * MS;
+/// A copy of something older would only be of use to a listener who waits for it that long.
+const OLDEST_COPY: Samples = 1_000 * MS;
 /// Ticks between two corrections.
 const REST: u32 = 5;
 /// How alike two pieces must be for one to go without being missed.
@@ -47,92 +50,6 @@ const ALIKE: f32 = 0.9;
 const BARELY_ALIKE: f32 = 0.5;
 /// Ticks after which that is so.
 const LONG: u32 = 150;
-
-/// Where a frame's bytes are from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Source {
-    /// Its own packet.
-    #[default]
-    Packet,
-    /// A copy in a later packet: the very same bytes.
-    Red,
-}
-
-/// How a frame joins what was played before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Join {
-    /// It follows: just decode.
-    Follows,
-    /// It does not: fade over to it.
-    Jumps,
-    /// Nothing was played before it: reset the decoder and fade in.
-    Begins,
-}
-
-/// What to do next. Lengths are in samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step<'a> {
-    /// Play 10 ms of nothing: the stream has not begun, or has stopped.
-    Nothing,
-    /// Decode and play.
-    Play {
-        /// An Opus packet.
-        payload: &'a [u8],
-        /// So much of its start is not needed any more.
-        skip: usize,
-        /// Where it is from.
-        source: Source,
-        /// How it joins.
-        join: Join,
-    },
-    /// Decode the low-bit-rate copy in the packet that comes next.
-    Fec {
-        /// That packet.
-        carrier: &'a [u8],
-        /// How long the missing frame is.
-        samples: usize,
-        /// So much of its start is not needed any more.
-        skip: usize,
-    },
-    /// Decode from deep redundancy; conceal if it does not reach so far.
-    Dred {
-        /// The packet that may have it.
-        carrier: &'a [u8],
-        /// How far ahead of that packet the missing piece starts.
-        before: usize,
-        /// How long it is.
-        samples: usize,
-    },
-    /// Make something up.
-    Conceal {
-        /// How much.
-        samples: usize,
-        /// Whether it fades to nothing, because nothing comes after it.
-        fade_out: bool,
-    },
-    /// Play 10 ms of background noise: the sender left out silence.
-    Silence,
-}
-
-/// How to correct the delay, by about a pitch period.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Stretch {
-    /// Play faster: take out a piece.
-    Accelerate {
-        /// The longest piece to take out, in samples.
-        most: usize,
-        /// How alike (1: identical) the sound before and after must be. More than 1 asks for
-        /// silence.
-        alike: f32,
-    },
-    /// Play slower: put in a piece.
-    Expand {
-        /// How much is called for, in samples: to be kept to where the sound leaves a choice.
-        wanted: usize,
-        /// How alike (1: identical) the sound before and after must be.
-        alike: f32,
-    },
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -490,11 +407,12 @@ impl JitterBuffer {
     }
 
     fn insert_copy(&mut self, at: Samples, redundant: &super::Redundant<'_>) {
-        if redundant.offset == 0 || self.frames.came(at) {
+        let offset = Samples::from(redundant.offset);
+        if !(1..=OLDEST_COPY).contains(&offset) || self.frames.came(at) {
             return;
         }
         if let Some(frame) = Frame::new(redundant.payload, None, Source::Red) {
-            self.target.recovered(Samples::from(redundant.offset));
+            self.target.recovered(offset);
             self.insert_frame(at, frame);
         }
     }
@@ -581,7 +499,7 @@ impl JitterBuffer {
         let excess = now - base - self.next - target;
         if excess > CATCH_UP
             && let Some(newest) = self.frames.newest_until(ripe)
-            && newest > at
+            && (newest > at || at > self.next)
         {
             self.stats.dropped += self.frames.drop_before(newest);
             self.low = None;
@@ -666,13 +584,4 @@ impl JitterBuffer {
 /// by a stretch, and the packet that completes it is needed no later for it.
 const fn whole_frames(ready: usize) -> Samples {
     (ready / FRAME * FRAME) as Samples
-}
-
-/// What was to bring a frame, and did not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rescue {
-    /// A packet or a copy of one, which turned out to be damaged.
-    Packet,
-    /// Deep redundancy, which did not reach so far.
-    Dred,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Samples, buffer::Source};
+use super::{Samples, decision::Source};
 use crate::codec;
 
 /// More wait only if somebody sends faster than sound passes: 256 × 20 ms is five seconds.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     JitterBuffer, JitterConfig, JitterStats, Packet,
-    buffer::{Join, Rescue, Source, Step, Stretch},
+    decision::{Join, Rescue, Source, Step, Stretch},
     line::{FADE, LONGEST, Line},
 };
 use crate::{
@@ -91,6 +91,8 @@ pub struct Playout<D> {
     scratch: Box<[f32; MAX_PACKET_SAMPLES]>,
     /// What would have followed, to fade from where sound jumps.
     tail: [f32; FADE],
+    /// How much of what is ready can be heard; the rest, at its end, is silence put in.
+    audible: usize,
 }
 
 impl<D: Decode> Playout<D> {
@@ -102,6 +104,7 @@ impl<D: Decode> Playout<D> {
             line: Line::new(),
             scratch: Box::new([0.0; MAX_PACKET_SAMPLES]),
             tail: [0.0; FADE],
+            audible: 0,
         }
     }
 
@@ -113,16 +116,21 @@ impl<D: Decode> Playout<D> {
     /// Fetches the 10 ms to be played at `now`; to be called every 10 ms of the sound device's time.
     pub fn tick(&mut self, now: Duration, out: &mut [f32; FRAME]) -> Heard {
         let stretch = self.buffer.stretch(now, self.line.ready());
-        let mut heard = self.line.ready() > 0;
         while self.line.ready() < FRAME {
-            heard |= self.step(now);
+            self.step(now);
         }
         if let Some(stretch) = stretch {
             self.stretch(now, stretch);
         }
         let enough = self.line.play(out);
         debug_assert!(enough);
-        if heard { Heard::Sound } else { Heard::Nothing }
+        let heard = if self.audible > 0 {
+            Heard::Sound
+        } else {
+            Heard::Nothing
+        };
+        self.audible = self.audible.saturating_sub(FRAME);
+        heard
     }
 
     /// What the stream has been like.
@@ -149,20 +157,20 @@ impl<D: Decode> Playout<D> {
             }
             Stretch::Expand { wanted, alike } => {
                 if let Some(by) = self.line.put_in(wanted, alike) {
+                    self.audible += by;
                     self.buffer.stretched(by as isize);
                 }
             }
         }
     }
 
-    /// One step; whether it can be heard.
-    fn step(&mut self, now: Duration) -> bool {
+    fn step(&mut self, now: Duration) {
         let scratch = &mut self.scratch[..];
         let decoder = &mut self.decoder;
         match self.buffer.step(now, self.line.ready()) {
             Step::Nothing => {
                 self.line.push(&[0.0; FRAME]);
-                return false;
+                return;
             }
             Step::Silence => {
                 conceal(decoder, &mut scratch[..FRAME]);
@@ -246,7 +254,7 @@ impl<D: Decode> Playout<D> {
                 }
             }
         }
-        true
+        self.audible = self.line.ready();
     }
 }
 

@@ -1,5 +1,7 @@
 //! The decisions and what comes of them, one situation at a time. Hours of network: `tests/network.rs`.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{FRAME, codec::CodecError};
 
@@ -515,4 +517,85 @@ fn playing_gives_every_sample_once_and_in_order() {
     let stats = playout.stats(ms(1_500));
     assert_eq!(stats.concealed, u64::from(PACKET));
     assert!(heard.len() > 47 * PACKET as usize);
+}
+
+/// A packet that makes some sense, or none.
+#[derive(Clone, Debug)]
+struct Wild {
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+    payload: Vec<u8>,
+    copies: Vec<(u32, Vec<u8>)>,
+    ticks: usize,
+}
+
+fn wild() -> impl Strategy<Value = Wild> {
+    let payload = || {
+        prop_oneof![
+            Just(payload(1)),
+            Just(vec![31 << 3]),
+            proptest::collection::vec(any::<u8>(), 0..8),
+        ]
+    };
+    let sequence = prop_oneof![4 => 0..40u16, 1 => any::<u16>()];
+    let timestamp = prop_oneof![4 => (0..40u32).prop_map(|n| n * PACKET), 2 => 0..100_000u32, 1 => any::<u32>()];
+    let offset = prop_oneof![3 => (0..5u32).prop_map(|n| n * PACKET), 1 => any::<u32>()];
+    let copies = proptest::collection::vec((offset, payload()), 0..3);
+    (
+        0..2u32,
+        sequence,
+        timestamp,
+        payload(),
+        copies,
+        prop_oneof![8 => 0..6usize, 1 => 0..200usize],
+    )
+        .prop_map(|(ssrc, sequence, timestamp, payload, copies, ticks)| Wild {
+            ssrc,
+            sequence,
+            timestamp,
+            payload,
+            copies,
+            ticks,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn whatever_comes_every_tick_is_served(packets in proptest::collection::vec(wild(), 1..60)) {
+        let decoder = crate::codec::Decoder::new().unwrap();
+        let mut playout = Playout::new(JitterConfig::default(), decoder);
+        let mut now = ms(0);
+        let mut out = [0.0; FRAME];
+        for wild in &packets {
+            let redundant: Vec<Redundant<'_>> = wild
+                .copies
+                .iter()
+                .map(|(offset, payload)| Redundant { offset: *offset, payload })
+                .collect();
+            let packet = Packet {
+                ssrc: wild.ssrc,
+                sequence: wild.sequence,
+                timestamp: wild.timestamp,
+                payload: &wild.payload,
+                redundant: &redundant,
+            };
+            playout.insert(&packet, now);
+            for _ in 0..wild.ticks {
+                playout.tick(now, &mut out);
+                prop_assert!(out.iter().all(|x| x.is_finite()));
+                now += ms(10);
+            }
+        }
+        // It always comes to rest.
+        let mut last = Heard::Sound;
+        for _ in 0..1_400 {
+            last = playout.tick(now, &mut out);
+            now += ms(10);
+        }
+        prop_assert_eq!(last, Heard::Nothing);
+        prop_assert_eq!(out, [0.0; FRAME]);
+    }
 }

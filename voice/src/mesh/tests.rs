@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use rand::{SeedableRng, rngs::SmallRng};
 
 use super::*;
@@ -365,6 +366,9 @@ fn blocking_disconnects_and_refuses_until_it_is_taken_back() {
         [Action::Refuse { peer: 1 }]
     );
     assert_eq!(rig.pass(ms(600_000)), []);
+    // Going and coming back does not help.
+    rig.on(Event::Left { peer: 1 });
+    assert_eq!(rig.appear(1, false, 0), []);
     assert_eq!(
         rig.on(Event::Unblocked { peer: 1 }),
         [offer(1, Policy::Any)]
@@ -385,6 +389,49 @@ fn hiding_the_address_makes_every_connection_anew_over_the_relay() {
     );
     rig.on(Event::Connected { peer: 1 });
     assert_eq!(rig.on(Event::RelayOnly(false)), []);
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_the_limit_holds_and_time_goes_on(
+        events in proptest::collection::vec((0..14u32, 0..14u32, any::<u32>(), 0..20_000u64), 1..200),
+    ) {
+        let mut rig = Rig::with(MeshConfig { max_peers: 3, ..MeshConfig::default() });
+        // What the shell holds, by the actions alone.
+        let mut made = std::collections::BTreeSet::new();
+        for (kind, peer, number, wait) in events {
+            let near_edge_m = if number % 7 == 0 { number } else { number % 40 * 50 };
+            let event = match kind {
+                0..=3 => Event::Appeared { peer, polite: number % 2 == 0, near_edge_m },
+                4 => Event::Moved { peer, near_edge_m },
+                5 => Event::Left { peer },
+                6 => Event::Offered { peer },
+                7 => Event::Refused { peer },
+                8 => Event::Connected { peer },
+                9 => Event::Interrupted { peer },
+                10 => Event::Failed { peer },
+                11 => Event::Hears { peer, hears_me: number % 2 == 0 },
+                12 if number % 3 == 0 => Event::NetworkChanged,
+                12 => Event::RelayOnly(number % 2 == 0),
+                _ if number % 2 == 0 => Event::Blocked { peer },
+                _ => Event::Unblocked { peer },
+            };
+            let mut actions = rig.on(event);
+            actions.extend(rig.pass(ms(wait)).into_iter().map(|(_, action)| action));
+            for action in actions {
+                match action {
+                    Action::Offer { peer, .. } | Action::Accept { peer, .. } => {
+                        prop_assert!(made.insert(peer), "made twice: {peer}");
+                    }
+                    Action::Close { peer, .. } => prop_assert!(made.remove(&peer), "closed twice: {peer}"),
+                    Action::RestartIce { peer } => prop_assert!(made.contains(&peer)),
+                    Action::Refuse { .. } | Action::Tell(_) => {}
+                }
+                prop_assert!(made.len() <= 4);
+            }
+            prop_assert!(rig.connected().iter().all(|peer| made.contains(peer)));
+        }
+    }
 }
 
 /// Many people, each with a mesh, on a network that takes its time.

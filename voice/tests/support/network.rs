@@ -128,8 +128,12 @@ pub struct Call<D> {
     pub copies: usize,
     /// Sound in a packet.
     pub samples: u32,
+    /// Whether the device asks for two ticks' sound at once, and then nothing for as long.
+    pub in_pairs: bool,
     /// True time in seconds.
     pub now: f64,
+    clock: f64,
+    second: bool,
     next_send: f64,
     sequence: u16,
     timestamp: u32,
@@ -150,7 +154,10 @@ impl<D: Decode> Call<D> {
             copies: 0,
             samples: 960,
             // Neither clock nor counters start at a round number.
+            in_pairs: false,
             now: 1.234,
+            clock: 1.234,
+            second: false,
             next_send: 1.241_7,
             sequence: 65_000,
             timestamp: u32::MAX - 48_000 * 60,
@@ -167,7 +174,11 @@ impl<D: Decode> Call<D> {
         speak: &mut impl FnMut(u32) -> Option<Vec<u8>>,
         out: &mut [f32; FRAME],
     ) -> Heard {
-        self.now += 0.01 / (1.0 + self.device_ppm * 1e-6);
+        self.clock += 0.01 / (1.0 + self.device_ppm * 1e-6);
+        self.second = self.in_pairs && !self.second;
+        if !self.second {
+            self.now = self.clock;
+        }
         while self.next_send <= self.now {
             if let Some(payload) = speak(self.timestamp) {
                 self.packer
