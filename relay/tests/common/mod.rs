@@ -6,7 +6,6 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 #![allow(unused_imports, reason = "each test binary uses its own part of this")]
-
 #![allow(
     clippy::panic,
     clippy::unwrap_used,

@@ -7,7 +7,7 @@ use neartalk_shared::{
     ClientFrame, MessageId, MessageText,
     frame::{Locate, SdpType, SignalData},
 };
-use tokio::task::JoinSet;
+use tokio::{sync::oneshot, task::JoinSet};
 
 use crate::{
     Bystanders,
@@ -83,6 +83,14 @@ async fn a_slow_reader_is_closed_and_the_others_miss_nothing() {
     for name in ["One", "Two", "Three", "Four"] {
         speakers.push(Person::at(&relay, &api, name, beside(0), 500).await);
     }
+    // Reads all the time, until it is asked to stop.
+    let (stop, stopped) = oneshot::channel::<()>();
+    let steady = tokio::spawn(async move {
+        tokio::select! {
+            closed = steady.until_closed() => panic!("the steady one was closed: {closed:?}"),
+            _ = stopped => steady,
+        }
+    });
     // Reads nothing until the relay has had enough, and then all that there is.
     let admin = relay.admin_api();
     let given_up = tokio::spawn(async move {
@@ -110,6 +118,8 @@ async fn a_slow_reader_is_closed_and_the_others_miss_nothing() {
     // Whoever reads at last learns why it is over.
     assert_eq!(given_up.await.unwrap(), Some(4413));
     // Whoever reads has everything, once and in order.
+    drop(stop);
+    let mut steady = steady.await.unwrap();
     let heard = steady.heard().await;
     assert_eq!(heard.len(), 4 * said);
     for speaker in &speakers {
