@@ -15,10 +15,21 @@ fn main() -> anyhow::Result<()> {
     if let Err(e) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(error = %e, "can't raise the limit of open files");
     }
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(workers) = config.workers {
-        runtime.worker_threads(workers);
-    }
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let mut runtime = match config.workers.unwrap_or_else(cores) {
+        1 => {
+            // One core serves its sockets strictly in turn, which keeps the slowest from waiting
+            // long, and looks often for what has arrived meanwhile.
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.event_interval(16);
+            runtime
+        }
+        workers => {
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            runtime.worker_threads(workers);
+            runtime
+        }
+    };
     runtime
         .enable_all()
         .build()

@@ -5,15 +5,22 @@ use std::f64::consts::FRAC_1_SQRT_2;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    geo::{EARTH_RADIUS_M, Place, UnitVector, chord_sq_of},
+    geo::{EARTH_RADIUS_M, Place},
     grid::{Cell, Grid},
     radius::Radius,
 };
 
-/// Rounding of `f64` must not put somebody on the boundary outside; a micrometre covers it.
-const TOLERANCE_M: f64 = 1e-6;
+/// Units of a [`Circle`]'s coordinates in one Earth radius; one is 6 mm.
+const UNITS: f64 = (1_u32 << 30) as f64;
+const UNITS_PER_METRE: f64 = UNITS / EARTH_RADIUS_M;
 
-/// Squared chord of the blur of two cells together, (g_A + g_B)/√2, by the two grids.
+/// Rounding to those units must not put somebody on the boundary outside. Each of three coordinate
+/// differences is off by one unit at most, so a distance by √3 of them; this covers it.
+const TOLERANCE_UNITS: f64 = 2.0;
+/// The same in metres.
+const TOLERANCE_M: f64 = TOLERANCE_UNITS / UNITS_PER_METRE;
+
+/// Squared limits for the blur of two cells together, (g_A + g_B)/√2, by the two grids.
 const BLUR_SQ: [[f64; 3]; 3] = {
     let mut table = [[0.0; 3]; 3];
     let mut a = 0;
@@ -21,7 +28,7 @@ const BLUR_SQ: [[f64; 3]; 3] = {
         let mut b = 0;
         while b < 3 {
             let sides = Grid::ALL[a].side_m() + Grid::ALL[b].side_m();
-            table[a][b] = chord_sq_of(sides as f64 * FRAC_1_SQRT_2 + TOLERANCE_M);
+            table[a][b] = Circle::limit_sq_of(sides as f64 * FRAC_1_SQRT_2);
             b += 1;
         }
         a += 1;
@@ -29,44 +36,67 @@ const BLUR_SQ: [[f64; 3]; 3] = {
     table
 };
 
-/// A circle as the range rule compares it: small, flat, and free of trigonometry.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A circle as the range rule compares it: in 16 bytes, with exact whole numbers, and free of
+/// trigonometry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Circle {
-    centre: UnitVector,
-    radius_sq: f64,
+    /// Of the centre on the sphere, in units of 6 mm from the Earth's centre. Straight lines
+    /// between these have no poles and no edge at ±180°.
+    coordinates: [i32; 3],
+    /// In metres.
+    radius: u16,
     grid: Grid,
 }
 
 impl Circle {
+    fn new(centre: Place, radius: Radius, grid: Grid) -> Self {
+        let coordinates = centre.to_unit().0.map(|x| (x * UNITS).round() as i32);
+        // A radius has at most four digits.
+        Self {
+            coordinates,
+            radius: radius.metres() as u16,
+            grid,
+        }
+    }
+
     /// Whether each centre lies in the other's circle:
     /// `d ≤ max(min(radius_A, radius_B), (g_A + g_B)/√2)`, the boundary inside.
     ///
-    /// The second term is the blur of the two cells together. It makes sure that two people on one
+    /// The second term is the blur of the two places together. It makes sure that two people on one
     /// spot always find each other, and is larger than the first only for a circle under 177 m.
     #[inline]
     pub fn in_range(&self, other: &Self) -> bool {
-        self.limit_sq(other) >= self.centre.chord_sq(other.centre)
+        self.distance_sq(other) <= self.limit_sq(other)
     }
 
     /// The band of distance to `other` when it is in range.
     #[inline]
     pub fn band_in_range(&self, other: &Self) -> Option<DistanceBand> {
-        let chord_sq = self.centre.chord_sq(other.centre);
-        // Within 3 km a chord is as long as its arc to 0.03 mm.
-        (self.limit_sq(other) >= chord_sq)
-            .then(|| DistanceBand::containing(chord_sq.sqrt() * EARTH_RADIUS_M))
+        let distance_sq = self.distance_sq(other);
+        (distance_sq <= self.limit_sq(other)).then(|| DistanceBand::from_distance_sq(distance_sq))
     }
 
-    /// The centre, as a direction.
+    /// Squared straight distance between the centres, in the circles' own units; to be compared
+    /// with [`Circle::limit_sq_of`]. Within 3 km it is as long as the arc to 0.03 mm.
     #[inline]
-    pub const fn centre(&self) -> UnitVector {
-        self.centre
+    pub fn distance_sq(&self, other: &Self) -> f64 {
+        let [x, y, z] = self.coordinates;
+        let [u, v, w] = other.coordinates;
+        // The largest difference, 2³¹, wraps to −2³¹, whose square is the same.
+        let square = |a: i32, b: i32| f64::from(a.wrapping_sub(b)).powi(2);
+        square(x, u) + square(y, v) + square(z, w)
+    }
+
+    /// What [`Circle::distance_sq`] is at a distance of `metres`, at most.
+    pub const fn limit_sq_of(metres: f64) -> f64 {
+        let units = metres * UNITS_PER_METRE + TOLERANCE_UNITS;
+        units * units
     }
 
     #[inline]
     fn limit_sq(&self, other: &Self) -> f64 {
         let blur = BLUR_SQ[self.grid as usize][other.grid as usize];
-        self.radius_sq.min(other.radius_sq).max(blur)
+        Self::limit_sq_of(f64::from(self.radius.min(other.radius))).max(blur)
     }
 }
 
@@ -89,11 +119,7 @@ impl Spot {
 
     fn at(cell: Cell, radius: Radius) -> Self {
         let centre = cell.centre();
-        let circle = Circle {
-            centre: centre.to_unit(),
-            radius_sq: chord_sq_of(f64::from(radius.metres()) + TOLERANCE_M),
-            grid: cell.grid(),
-        };
+        let circle = Circle::new(centre, radius, cell.grid());
         Self {
             circle,
             centre,
@@ -155,7 +181,7 @@ impl Spot {
 
     /// Distance between the two centres in metres.
     pub fn distance_m(&self, other: &Self) -> f64 {
-        self.circle.centre.distance_m(other.circle.centre)
+        self.centre.distance_m(other.centre)
     }
 
     /// How far apart, in metres, two people in these two cells are at the very least; 0 when they
@@ -198,6 +224,14 @@ impl DistanceBand {
         Self::from_index(((metres + TOLERANCE_M) / f64::from(Self::WIDTH_M)) as u32)
     }
 
+    /// The band of a [`Circle::distance_sq`].
+    #[inline]
+    pub fn from_distance_sq(distance_sq: f64) -> Self {
+        const BANDS_PER_UNIT: f64 = 1.0 / (UNITS_PER_METRE * DistanceBand::WIDTH_M as f64);
+        let units = distance_sq.sqrt() + TOLERANCE_UNITS;
+        Self::from_index((units * BANDS_PER_UNIT) as u32)
+    }
+
     /// The band with this number, counted from 0 at the person.
     pub const fn from_index(index: u32) -> Self {
         Self {
@@ -228,11 +262,11 @@ mod tests {
         Spot::new(Place::new(lat, lon).unwrap(), Radius::new(radius).unwrap())
     }
 
-    /// The rule as the contract words it, in metres.
-    fn reference(a: &Spot, b: &Spot) -> bool {
+    /// How far inside the boundary `b` is for `a`, in metres, by the rule as the contract words it.
+    fn margin(a: &Spot, b: &Spot) -> f64 {
         let smaller = f64::from(a.radius().min(b.radius()).metres());
         let blur = f64::from(a.grid_m() + b.grid_m()) / 2f64.sqrt();
-        a.distance_m(b) <= smaller.max(blur)
+        smaller.max(blur) - a.distance_m(b)
     }
 
     proptest! {
@@ -251,12 +285,17 @@ mod tests {
             let a = Spot::new(place, Radius::new(ra).unwrap());
             let b = Spot::new(place.destination(bearing, metres), Radius::new(rb).unwrap());
             prop_assert_eq!(a.in_range(&b), b.in_range(&a));
-            prop_assert_eq!(a.in_range(&b), reference(&a, &b));
+            let margin = margin(&a, &b);
+            if margin >= 0.0 {
+                prop_assert!(a.in_range(&b));
+            } else if margin < -0.03 {
+                prop_assert!(!a.in_range(&b));
+            }
             prop_assert_eq!(a.in_range(&b), a.band_in_range(&b).is_some());
             prop_assert_eq!(a.band_in_range(&b), b.band_in_range(&a));
             if let Some(band) = a.band_in_range(&b) {
                 let d = a.distance_m(&b);
-                prop_assert!(f64::from(band.min) - 1e-3 <= d && d <= f64::from(band.max) + 1e-3);
+                prop_assert!(f64::from(band.min) - 0.03 <= d && d <= f64::from(band.max) + 0.03);
                 prop_assert!(d <= a.search_radius_m() && d <= b.search_radius_m());
             }
         }
@@ -286,14 +325,8 @@ mod tests {
         for metres in [1_100.0, 1_300.0, 1_500.0, 1_700.0] {
             let b = Spot::new(place.destination(1.0, metres), Radius::MAX);
             let d = a.distance_m(&b);
-            let reaching = |metres| Circle {
-                radius_sq: chord_sq_of(metres),
-                ..*a.circle()
-            };
-            assert!(
-                reaching(d).in_range(b.circle()) || reaching(d + TOLERANCE_M).in_range(b.circle())
-            );
-            assert!(!reaching(d - 0.001).in_range(b.circle()));
+            assert!(a.circle().distance_sq(b.circle()) <= Circle::limit_sq_of(d));
+            assert!(a.circle().distance_sq(b.circle()) > Circle::limit_sq_of(d - 0.03));
             // With the whole metres that a radius has, on either side of that distance.
             let with = |metres: f64| a.with_radius(Radius::new(metres as u32).unwrap());
             assert!(with(d.ceil()).in_range(&b) && b.in_range(&with(d.ceil())));
@@ -305,7 +338,7 @@ mod tests {
     fn bands() {
         let band = |m| DistanceBand::containing(m).to_string();
         assert_eq!(band(0.0), "0–50 m");
-        assert_eq!(band(49.99), "0–50 m");
+        assert_eq!(band(49.9), "0–50 m");
         assert_eq!(band(50.0), "50–100 m");
         assert_eq!(band(1_999.0), "1950–2000 m");
     }

@@ -3,20 +3,28 @@
 //! The sphere is cut into bands of latitude about 500 m high, and each band into its own number of
 //! columns about 500 m wide; a hash map leads from a cell to its people. Column numbers wrap
 //! around, so ±180° is no edge, and a disc that touches a pole takes whole bands there. Candidates
-//! are compared as unit vectors, with the same arithmetic as [`Circle::in_range`], so the result
-//! equals brute force to the last person.
+//! are compared by [`Circle::in_range`] itself, so the result equals brute force to the last person.
 
 use std::{f64::consts::PI, sync::LazyLock};
 
 use neartalk_shared::{
     DistanceBand, Spot,
-    geo::{EARTH_RADIUS_M, Place, chord_sq_of},
+    geo::{EARTH_RADIUS_M, Place},
     range::Circle,
 };
 use rustc_hash::FxHashMap;
 
 /// Side of an index cell in metres, about.
 const SIDE_M: f64 = 500.0;
+
+/// Entries that are compared before those in range are told.
+const CHUNK: usize = 64;
+
+/// Cells whose entries are looked up before any is compared; a disc of 2 km touches about 80.
+const TOUCHED: usize = 96;
+
+/// Where the cosine of the latitude is less than this, 13 km from a pole, a disc takes whole bands.
+const POLAR_COS: f64 = 0.002;
 
 /// Bands from pole to pole, each at least [`SIDE_M`] high.
 const BANDS: u32 = (PI * EARTH_RADIUS_M / SIDE_M) as u32;
@@ -118,21 +126,33 @@ impl GridIndex {
     /// order; an item that is at `spot` itself is among them.
     #[inline]
     pub fn in_range(&self, spot: &Spot, mut found: impl FnMut(u32, DistanceBand)) {
-        let circle = spot.circle();
-        self.candidates(spot.centre(), spot.search_radius_m(), |entry| {
-            if let Some(band) = circle.band_in_range(&entry.circle) {
-                found(entry.item, band);
+        let circle = *spot.circle();
+        let mut hits = [(0_u32, 0.0_f64); CHUNK];
+        self.candidates(spot.centre(), spot.search_radius_m(), |entries| {
+            for chunk in entries.chunks(CHUNK) {
+                // Who is in range is as good as random, so a branch for each would be guessed
+                // wrong half the time; keeping all and counting only the right ones needs none.
+                let mut count = 0;
+                for entry in chunk {
+                    hits[count % CHUNK] = (entry.item, circle.distance_sq(&entry.circle));
+                    count += usize::from(circle.in_range(&entry.circle));
+                }
+                for &(item, distance_sq) in &hits[..count] {
+                    found(item, DistanceBand::from_distance_sq(distance_sq));
+                }
             }
         });
     }
 
     /// Calls `found` with every item within `metres` of the centre of `spot`, whatever the radii.
     pub fn within(&self, spot: &Spot, metres: f64, mut found: impl FnMut(u32, &Circle)) {
-        let limit = chord_sq_of(metres);
-        let centre = spot.circle().centre();
-        self.candidates(spot.centre(), metres, |entry| {
-            if entry.circle.centre().chord_sq(centre) <= limit {
-                found(entry.item, &entry.circle);
+        let limit = Circle::limit_sq_of(metres);
+        let circle = *spot.circle();
+        self.candidates(spot.centre(), metres, |entries| {
+            for entry in entries {
+                if circle.distance_sq(&entry.circle) <= limit {
+                    found(entry.item, &entry.circle);
+                }
             }
         });
     }
@@ -142,36 +162,55 @@ impl GridIndex {
         self.cells.values().map(Vec::len)
     }
 
-    /// Calls `visit` with everything in the cells that a disc touches.
+    /// Calls `visit` with what is in each of the cells that a disc touches.
     #[inline]
-    fn candidates(&self, centre: Place, metres: f64, mut visit: impl FnMut(&Entry)) {
+    fn candidates(&self, centre: Place, metres: f64, mut visit: impl FnMut(&[Entry])) {
         // A little more than asked for, so that rounding here can lose nobody.
-        let angle = (metres + 0.01) / EARTH_RADIUS_M;
+        let angle = (metres + 0.1) / EARTH_RADIUS_M;
         let (lat, lon) = (centre.lat().to_radians(), centre.lon());
-        let band_of = |lat: f64| ((lat / PI + 0.5) * f64::from(BANDS)).floor() as i64;
-        let first = band_of(lat - angle).max(0) as u32;
-        let last = (band_of(lat + angle) as u32).min(BANDS - 1);
-        // Half the disc's width in degrees of longitude, at its widest. It is wider than the whole
-        // circle when the disc touches a pole.
-        let ratio = angle.sin() / lat.cos();
-        let half_width = if lat.abs() + angle < PI / 2.0 && ratio < 1.0 {
-            ratio.asin().to_degrees()
-        } else {
-            360.0
+        // A cast to `u32` rounds down what is positive, and takes what is not to 0.
+        let band_of = |lat: f64| ((lat / PI + 0.5) * f64::from(BANDS)) as u32;
+        let first = band_of(lat - angle);
+        let last = band_of(lat + angle).min(BANDS - 1);
+        // Half the disc's width within a band, in degrees of longitude, from the haversine formula:
+        // sin²(Δλ/2) = (sin²(r/2) − sin²(Δφ/2)) / (cos φ · cos φ₀), made no smaller by taking the
+        // least cosine in the disc and, for arcsin x, x + x³. Close to a pole it is all the way round.
+        let least_cos = (lat.abs() + angle).cos();
+        let half_width = |away: f64| {
+            if least_cos < POLAR_COS {
+                return 360.0;
+            }
+            let x = (angle * angle - away * away).max(0.0).sqrt() / (2.0 * least_cos);
+            (2.0 * x * (1.0 + x * x)).to_degrees()
         };
+        // All look-ups before any comparison: look-ups wait for memory side by side, while the
+        // comparisons in between would make each wait for the one before.
+        let mut touched: [&[Entry]; TOUCHED] = [&[]; TOUCHED];
+        let mut count = 0;
         for band in first..=last {
             let columns = COLUMNS[band as usize];
-            let column_of = |lon: f64| ((lon + 180.0) / 360.0 * f64::from(columns)).floor() as i64;
+            // Counted from a whole turn further west, so that nothing is negative.
+            let column_of = |lon: f64| ((lon + 540.0) * (f64::from(columns) / 360.0)) as u32;
+            // The edge nearest the centre is where the disc is widest within this band.
+            let edge = |band: u32| (f64::from(band) / f64::from(BANDS) - 0.5) * PI;
+            let away = (edge(band) - lat).max(lat - edge(band + 1)).max(0.0);
+            let half_width = half_width(away);
             let (west, east) = (column_of(lon - half_width), column_of(lon + half_width));
-            let count = (east - west + 1).min(i64::from(columns));
-            let mut column = west.rem_euclid(i64::from(columns)) as u32;
-            for _ in 0..count {
+            let width = (east - west + 1).min(columns);
+            let mut column = west % columns;
+            for _ in 0..width {
                 if let Some(entries) = self.cells.get(&key(band, column)) {
-                    entries.iter().for_each(&mut visit);
+                    if count == TOUCHED {
+                        touched.iter().for_each(|entries| visit(entries));
+                        count = 0;
+                    }
+                    touched[count] = entries;
+                    count += 1;
                 }
                 column = if column + 1 == columns { 0 } else { column + 1 };
             }
         }
+        touched[..count].iter().for_each(|entries| visit(entries));
     }
 }
 
@@ -230,6 +269,9 @@ mod tests {
             (0.0, 180.0),
             (64.0, -180.0),
             (-17.5, 179.999),
+            (89.0, 5.0),
+            (89.5, 179.99),
+            (-89.88, 10.0),
             (89.9, 30.0),
             (89.99, -170.0),
             (90.0, 0.0),
