@@ -38,6 +38,11 @@ const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 /// Frames that are written before one flush.
 const BATCH: usize = 128;
 
+/// A client that got something less than this ago gets the next together with what else comes
+/// until then. A write costs the same whether it carries one frame or thirty, so in a busy crowd
+/// this halves the work, and with it everyone's wait; in a calm one it delays nothing.
+const PACE: Duration = Duration::from_millis(10);
+
 /// A flush that takes longer than this means that the client has stopped reading.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -216,10 +221,13 @@ impl Connection<'_> {
         let mut batch: Vec<Arc<Frame>> = Vec::new();
         let mut heard_at = TokioInstant::now();
         let mut ping_at = heard_at + limits::PING_INTERVAL;
+        let mut write_at = heard_at;
         let mut inflow = Inflow::new(heard_at);
         loop {
             let idle_at = heard_at + limits::IDLE_TIMEOUT;
-            let wake_at = ping_at.min(idle_at).min(self.unread.unwrap_or(ping_at));
+            let held_until = if batch.is_empty() { ping_at } else { write_at };
+            let unread_until = self.unread.unwrap_or(ping_at);
+            let wake_at = ping_at.min(idle_at).min(unread_until).min(held_until);
             tokio::select! {
                 code = &mut self.outbound.close => {
                     // Without a code the session is gone, and its link with it.
@@ -229,9 +237,13 @@ impl Connection<'_> {
                     }
                     return End::Close(code);
                 }
-                n = self.outbound.frames.recv_many(&mut batch, BATCH) => {
-                    if n > 0 && let Err(end) = self.write(&mut batch).await {
-                        return end;
+                n = self.outbound.frames.recv_many(&mut batch, BATCH), if batch.is_empty() => {
+                    let now = TokioInstant::now();
+                    if n > 0 && now >= write_at {
+                        write_at = now + PACE;
+                        if let Err(end) = self.write(&mut batch).await {
+                            return end;
+                        }
                     }
                 }
                 message = self.socket.next(), if self.unread.is_none() => {
@@ -250,6 +262,17 @@ impl Connection<'_> {
                         self.unread = None;
                         // What waited in the buffers meanwhile was not silence.
                         heard_at = now;
+                    }
+                    if !batch.is_empty() && now >= write_at {
+                        while batch.len() < BATCH
+                            && let Ok(frame) = self.outbound.frames.try_recv()
+                        {
+                            batch.push(frame);
+                        }
+                        write_at = now + PACE;
+                        if let Err(end) = self.write(&mut batch).await {
+                            return end;
+                        }
                     }
                     if now >= ping_at {
                         ping_at = now + limits::PING_INTERVAL;

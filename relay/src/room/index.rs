@@ -301,7 +301,9 @@ mod tests {
                 let mut near = Vec::new();
                 index.within(&spot, 1_234.0, |item, _| near.push(item));
                 near.sort_unstable();
-                let expected = spots.iter().filter(|(_, s)| s.distance_m(&spot) <= 1_234.0);
+                let expected = spots.iter().filter(|(_, s)| {
+                    s.circle().distance_sq(spot.circle()) <= Circle::limit_sq_of(1_234.0)
+                });
                 assert_eq!(near, expected.map(|(&item, _)| item).collect::<Vec<_>>());
             }
             assert!(
