@@ -13,18 +13,18 @@ use neartalk_shared::{
     limits::{RADIUS_MAX_M, REACH_INTERVAL, REACH_RADII_M},
 };
 
+use rustc_hash::FxHashSet;
+
 use super::{
     Room,
     link::{Frame, Link},
     session::{Placed, Slot},
 };
 
-/// A client with more differences than this in one tick gets `nearby` instead …
-const RESYNC_ABOVE: usize = 64;
-
-/// … unless the list is so long that the differences are still the smaller part. Above this many
-/// it gets the list in any case, so that its queue holds.
-const RESYNC_ALWAYS: usize = 512;
+/// A client with more differences than this in one tick gets `nearby` instead. Differences are
+/// serialised once for all who get them and a whole list is not, so they are the cheaper way; but
+/// several ticks' worth must fit a queue.
+const RESYNC_ABOVE: usize = 400;
 
 /// At most so many clients get their `reach` counted in one tick, which bounds the tick's length.
 const REACH_BUDGET: usize = 1_000;
@@ -324,17 +324,17 @@ impl<L: Link> Room<L> {
         // Stable, so that each viewer's changes stay in their order.
         changes.sort_by_key(|told| told.viewer);
         let mut frames = PersonFrames::default();
+        let mut shown = FxHashSet::default();
         for group in changes.chunk_by(|a, b| a.viewer == b.viewer) {
             let viewer = group[0].viewer;
-            let many =
-                group.len() > RESYNC_ABOVE && group.len() * 2 > self.sessions[viewer].view.len();
-            if (many || group.len() > RESYNC_ALWAYS)
+            if group.len() > RESYNC_ABOVE
                 && let Some(&spot) = self.sessions[viewer].spot()
             {
                 self.send_nearby(viewer, &spot, now);
                 continue;
             }
-            for (at, told) in group.iter().enumerate() {
+            shown.clear();
+            for told in group {
                 let (subject, entered) = match told.change {
                     Change::Left(peer_id, reason) => {
                         self.send(viewer, &ServerFrame::PersonLeft { peer_id, reason });
@@ -344,11 +344,7 @@ impl<L: Link> Room<L> {
                     Change::Changed(subject) => (subject, false),
                 };
                 // A person is shown as they are now, so once a tick is enough.
-                let told_already = |earlier: &Told| match earlier.change {
-                    Change::Entered(s) | Change::Changed(s) => s == subject,
-                    Change::Left(..) => false,
-                };
-                if !entered && group[..at].iter().any(told_already) {
+                if !shown.insert(subject) && !entered {
                     continue;
                 }
                 let view = &self.sessions[viewer].view;

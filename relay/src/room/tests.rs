@@ -638,14 +638,14 @@ fn a_crowd_that_arrives_at_once_is_told_in_one_frame() {
     first.locate(&mut room, square(), 500, at(0));
     room.tick(at(0));
     first.read();
-    for _ in 0..300 {
+    for _ in 0..500 {
         let mut client = TestClient::new(&mut room, at(1));
         client.locate(&mut room, square(), 500, at(1));
     }
     room.tick(at(1));
     assert_eq!(first.link.0.borrow().frames.len(), 1);
     first.read();
-    assert_eq!(first.seen.len(), 300);
+    assert_eq!(first.seen.len(), 500);
 }
 
 #[test]
