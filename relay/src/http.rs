@@ -295,7 +295,7 @@ async fn upgrade(
     let edge = app.metrics.edge.clone();
     Ok(upgrade
         // axum's defaults cost 135 KiB per idle socket; frames of a chat need none of it.
-        .read_buffer_size(2 * 1_024)
+        .read_buffer_size(1_024)
         .write_buffer_size(4 * 1_024)
         .max_write_buffer_size(16 * 1_024 * 1_024)
         .max_message_size(limits::FRAME_MAX_BYTES)
