@@ -47,7 +47,7 @@ const PACE: Duration = Duration::from_millis(10);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the closing handshake may take.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Frames a second that are read from one client …
 const FRAMES_PER_SECOND: u32 = 100;
