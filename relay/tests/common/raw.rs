@@ -61,10 +61,11 @@ impl Raw {
         Self::over(stream)
     }
 
-    /// Connects with so little room for what arrives that a reader who stops is noticed early.
+    /// Connects with so little room for what arrives that a reader who stops is noticed early. With
+    /// much less than a segment of loopback's, what is read at last would trickle for many seconds.
     pub async fn connect_narrow(relay: &Relay) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(4 * 1024).unwrap();
+        socket.set_recv_buffer_size(32 * 1024).unwrap();
         let stream = within("a connection", socket.connect(relay.address))
             .await
             .unwrap();
