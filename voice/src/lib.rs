@@ -15,6 +15,7 @@ pub mod codec;
 pub mod jitter;
 pub mod mesh;
 pub mod mixer;
+pub mod peer;
 pub mod red;
 pub mod redundancy;
 

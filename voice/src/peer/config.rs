@@ -1,0 +1,237 @@
+//! How a connection is set up.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use rtc::{
+    interceptor::{ReceiverReportBuilder, Registry, SenderReportBuilder, Slot},
+    media_stream::MediaStreamTrack,
+    peer_connection::configuration::{
+        RTCConfigurationBuilder, RTCIceTransportPolicy,
+        media_engine::{MIME_TYPE_OPUS, MediaEngine},
+        setting_engine::{SettingEngine, SettingEngineBuilder},
+    },
+    rtp_transceiver::rtp_sender::{
+        RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
+        RtpCodecKind,
+    },
+};
+use webrtc::{
+    error::Error,
+    peer_connection::{PeerConnection, PeerConnectionBuilder, RTCIceServer},
+};
+
+use super::{PeerError, actor::Handler, stats::ReportReader};
+use crate::{SAMPLE_RATE, mesh::Policy};
+
+// As browsers number them.
+const OPUS: u8 = 111;
+const RED: u8 = 63;
+
+/// How often each side tells the other what it received, and so how soon loss is known.
+const REPORTS: Duration = Duration::from_secs(1);
+
+/// After all others on the way in.
+const REPORT_READER: usize = 14_000;
+
+/// A STUN or TURN server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IceServer {
+    /// `stun:HOST[:PORT]` and `turn:HOST[:PORT][?transport=udp]` (RFC 7064, RFC 7065); others are passed over.
+    pub urls: Vec<String>,
+    /// For TURN; else empty.
+    pub username: String,
+    /// For TURN; else empty.
+    pub credential: String,
+}
+
+/// How a connection is set up.
+#[derive(Clone, Debug)]
+pub struct PeerConfig {
+    /// Whether this side gives way when offers cross. The two sides must differ.
+    pub polite: bool,
+    /// Over what it may go. [`Policy::RelayOnly`] also tells the other side no address but the relay's.
+    pub policy: Policy,
+    /// What servers to use.
+    pub ice_servers: Vec<IceServer>,
+    /// Where to open sockets; if empty, on all of this machine's addresses but loopback.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether to take and offer redundancy.
+    pub red: bool,
+}
+
+impl Default for PeerConfig {
+    fn default() -> Self {
+        Self {
+            polite: false,
+            policy: Policy::Any,
+            ice_servers: Vec::new(),
+            addresses: Vec::new(),
+            red: true,
+        }
+    }
+}
+
+/// A connection that does nothing yet, to send the stream `stream`.
+pub(super) async fn connection(
+    config: &PeerConfig,
+    stream: u32,
+    handler: &Handler,
+) -> Result<Arc<dyn PeerConnection>, PeerError> {
+    let relay = |server: &RTCIceServer| server.urls.iter().any(|url| url.starts_with("turn:"));
+    if config.policy == Policy::RelayOnly && !servers(config).iter().any(relay) {
+        return Err(PeerError::NoRelay);
+    }
+    if !config.addresses.is_empty() {
+        return Ok(build(config, stream, handler, config.addresses.clone()).await?);
+    }
+    let all = [
+        SocketAddr::from(([0, 0, 0, 0], 0)),
+        SocketAddr::from(([0u16; 8], 0)),
+    ];
+    match build(config, stream, handler, all.to_vec()).await {
+        // A machine without IPv6 refuses its wildcard.
+        Err(_) => Ok(build(config, stream, handler, all[..1].to_vec()).await?),
+        Ok(connection) => Ok(connection),
+    }
+}
+
+async fn build(
+    config: &PeerConfig,
+    stream: u32,
+    handler: &Handler,
+    addresses: Vec<SocketAddr>,
+) -> Result<Arc<dyn PeerConnection>, Error> {
+    let policy = match config.policy {
+        Policy::Any => RTCIceTransportPolicy::All,
+        Policy::RelayOnly => RTCIceTransportPolicy::Relay,
+    };
+    let reports = {
+        let handler = handler.clone();
+        ReportReader::new(stream, move |loss| handler.loss(loss))
+    };
+    let registry = Registry::new()
+        .with(
+            Slot::ReceiverReport,
+            ReceiverReportBuilder::new().with_interval(REPORTS).build(),
+        )
+        .with(
+            Slot::SenderReport,
+            SenderReportBuilder::new().with_interval(REPORTS).build(),
+        )
+        .with(Slot::from(REPORT_READER), reports);
+    let connection = PeerConnectionBuilder::new()
+        .with_configuration(
+            RTCConfigurationBuilder::new()
+                .with_ice_servers(servers(config))
+                .with_ice_transport_policy(policy)
+                .build(),
+        )
+        .with_media_engine(media_engine(config.red)?)
+        .with_setting_engine(settings(config.policy))
+        .with_interceptor_registry(registry)
+        .with_handler(Arc::new(handler.clone()))
+        .with_udp_addrs(addresses)
+        .build()
+        .await?;
+    Ok(Arc::new(connection))
+}
+
+fn servers(config: &PeerConfig) -> Vec<RTCIceServer> {
+    config
+        .ice_servers
+        .iter()
+        .map(|server| RTCIceServer {
+            urls: server
+                .urls
+                .iter()
+                .filter(|url| {
+                    // In relay-only mode no STUN server needs to know either.
+                    let stun = config.policy == Policy::Any && url.starts_with("stun:");
+                    stun || (url.starts_with("turn:") && !url.contains("transport=tcp"))
+                })
+                .cloned()
+                .collect(),
+            username: server.username.clone(),
+            credential: server.credential.clone(),
+        })
+        .filter(|server| !server.urls.is_empty())
+        .collect()
+}
+
+/// By default it takes 219 ms from offer to sound in the middle and over a second in one of ten: a check
+/// overtakes the candidate that it belongs to, and the pair waits as a peer-reflexive one.
+fn settings(policy: Policy) -> SettingEngine {
+    let settings = SettingEngineBuilder::new()
+        .with_ice_connection_attempts(Some(Duration::from_millis(20)), Some(150))
+        .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+        .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
+        .with_relay_acceptance_min_wait(Some(Duration::from_millis(100)))
+        // A silent person sends little, hence the keep-alives.
+        .with_ice_timeouts(
+            Some(Duration::from_secs(2)),
+            Some(Duration::from_secs(10)),
+            Some(Duration::from_millis(500)),
+        )
+        // Another network has other addresses: new sockets too.
+        .with_discard_local_candidates_during_ice_restart(true);
+    match policy {
+        Policy::Any => settings.build(),
+        Policy::RelayOnly => settings
+            // Asking for a name would tell everybody on the local network.
+            .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
+            .with_relay_acceptance_min_wait(Some(Duration::ZERO))
+            .build(),
+    }
+}
+
+fn opus() -> RTCRtpCodec {
+    RTCRtpCodec {
+        mime_type: MIME_TYPE_OPUS.to_owned(),
+        clock_rate: SAMPLE_RATE,
+        // Always two in RTP, whatever is in it (RFC 7587).
+        channels: 2,
+        sdp_fmtp_line: "minptime=10;useinbandfec=1".to_owned(),
+        rtcp_feedback: Vec::new(),
+    }
+}
+
+fn media_engine(red: bool) -> Result<MediaEngine, Error> {
+    let mut engine = MediaEngine::default();
+    let mut register = |rtp_codec, payload_type| {
+        let codec = RTCRtpCodecParameters {
+            rtp_codec,
+            payload_type,
+        };
+        engine.register_codec(codec, RtpCodecKind::Audio)
+    };
+    register(opus(), OPUS)?;
+    if red {
+        let codec = RTCRtpCodec {
+            mime_type: "audio/red".to_owned(),
+            sdp_fmtp_line: format!("{OPUS}/{OPUS}"),
+            ..opus()
+        };
+        register(codec, RED)?;
+    }
+    Ok(engine)
+}
+
+/// The track of sound sent, as the stream `ssrc`.
+pub(super) fn track(ssrc: u32) -> MediaStreamTrack {
+    MediaStreamTrack::new(
+        "voice".to_owned(),
+        // The connection mixes up tracks of one name, even if they go opposite ways.
+        format!("{:032x}", rand::random::<u128>()),
+        "voice".to_owned(),
+        RtpCodecKind::Audio,
+        vec![RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters {
+                ssrc: Some(ssrc),
+                ..Default::default()
+            },
+            active: true,
+            codec: opus(),
+            ..Default::default()
+        }],
+    )
+}

@@ -1,0 +1,184 @@
+//! How well a connection does.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use rtc::{
+    interceptor::{Interceptor, Packet, StreamInfo, TaggedPacket},
+    peer_connection::transport::RTCIceCandidateType,
+    rtcp::{self, receiver_report::ReceiverReport, sender_report::SenderReport},
+    sansio::Protocol,
+};
+use webrtc::error::Error;
+use webrtc::peer_connection::{PeerConnection, RTCStatsReportEntry, StatsSelector};
+
+/// How well a connection does. `None` is what is not known (yet).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stats {
+    /// There and back, after the last check of the path.
+    pub rtt: Option<Duration>,
+    /// Which part of what was sent lately is lost, 0 to 1, after the other side's last receiver report.
+    pub send_loss: Option<f32>,
+    /// Packets received.
+    pub received: u64,
+    /// Packets that should have been received and were not; duplicates count as less than none.
+    pub receive_lost: i64,
+    /// Payloads dropped before sending because the connection was too slow.
+    pub dropped: u64,
+    /// Whether the way leads over a relay, at either end.
+    pub relayed: Option<bool>,
+}
+
+impl Stats {
+    /// What the connection itself knows.
+    pub(super) async fn read(connection: &dyn PeerConnection) -> Self {
+        let report = connection
+            .get_stats(Instant::now(), StatsSelector::None)
+            .await;
+        let mut stats = Self::default();
+        for entry in report.iter() {
+            match entry {
+                RTCStatsReportEntry::InboundRtp(rtp) => {
+                    let received = &rtp.received_rtp_stream_stats;
+                    stats.received += received.packets_received;
+                    stats.receive_lost += received.packets_lost;
+                }
+                RTCStatsReportEntry::IceCandidatePair(pair) if pair.nominated => {
+                    stats.rtt = Duration::try_from_secs_f64(pair.current_round_trip_time)
+                        .ok()
+                        .filter(|rtt| !rtt.is_zero());
+                    let relay = |id: &str| match report.get(id) {
+                        Some(
+                            RTCStatsReportEntry::LocalCandidate(candidate)
+                            | RTCStatsReportEntry::RemoteCandidate(candidate),
+                        ) => candidate.candidate_type == RTCIceCandidateType::Relay,
+                        _ => false,
+                    };
+                    stats.relayed =
+                        Some(relay(&pair.local_candidate_id) || relay(&pair.remote_candidate_id));
+                }
+                _ => {}
+            }
+        }
+        stats
+    }
+}
+
+/// Reads what the other side says of the stream sent, on its way through the connection: it would end
+/// there, unseen.
+pub(super) struct ReportReader {
+    stream: u32,
+    tell: Box<dyn Fn(f32) + Send + Sync>,
+    read: VecDeque<TaggedPacket>,
+    write: VecDeque<TaggedPacket>,
+}
+
+impl ReportReader {
+    /// Tells `tell` the loss of the stream `stream`, 0 to 1, whenever the other side does.
+    pub(super) fn new(stream: u32, tell: impl Fn(f32) + Send + Sync + 'static) -> Self {
+        Self {
+            stream,
+            tell: Box::new(tell),
+            read: VecDeque::new(),
+            write: VecDeque::new(),
+        }
+    }
+}
+
+impl Protocol<TaggedPacket, TaggedPacket, ()> for ReportReader {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = Error;
+    type Time = Instant;
+
+    fn handle_read(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        if let Packet::Rtcp(packets) = &packet.message.packet
+            && let Some(loss) = loss(packets, self.stream)
+        {
+            (self.tell)(loss);
+        }
+        self.read.push_back(packet);
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        self.read.pop_front()
+    }
+
+    fn handle_write(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        self.write.push_back(packet);
+        Ok(())
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        self.write.pop_front()
+    }
+}
+
+impl Interceptor for ReportReader {
+    fn bind_local_stream(&mut self, _: &StreamInfo) {}
+    fn unbind_local_stream(&mut self, _: &StreamInfo) {}
+    fn bind_remote_stream(&mut self, _: &StreamInfo) {}
+    fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
+}
+
+/// Which part of the stream `ssrc` the other side says it has lost lately, 0 to 1. Who sends too says
+/// so in its sender reports.
+fn loss(packets: &[Box<dyn rtcp::Packet>], ssrc: u32) -> Option<f32> {
+    packets
+        .iter()
+        .flat_map(|packet| {
+            let packet = packet.as_any();
+            packet
+                .downcast_ref::<ReceiverReport>()
+                .map(|report| &report.reports)
+                .or_else(|| {
+                    packet
+                        .downcast_ref::<SenderReport>()
+                        .map(|report| &report.reports)
+                })
+        })
+        .flatten()
+        .find(|report| report.ssrc == ssrc)
+        .map(|report| f32::from(report.fraction_lost) / 256.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use rtc::rtcp::reception_report::ReceptionReport;
+
+    use super::*;
+
+    #[test]
+    fn loss_is_read_from_either_report() {
+        let reports = vec![
+            ReceptionReport {
+                ssrc: 1,
+                ..Default::default()
+            },
+            ReceptionReport {
+                ssrc: 7,
+                fraction_lost: 64,
+                ..Default::default()
+            },
+        ];
+        let receiver = Box::new(ReceiverReport {
+            reports: reports.clone(),
+            ..Default::default()
+        });
+        let sender = Box::new(SenderReport {
+            reports,
+            ..Default::default()
+        });
+        let packets: [Box<dyn rtcp::Packet>; 2] = [receiver, sender];
+        for packet in &packets {
+            let packet = std::slice::from_ref(packet);
+            assert_eq!(loss(packet, 7), Some(0.25));
+            assert_eq!(loss(packet, 8), None);
+        }
+        assert_eq!(loss(&[], 7), None);
+    }
+}
