@@ -11,6 +11,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod call;
 pub mod codec;
 pub mod jitter;
 pub mod mesh;

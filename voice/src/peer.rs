@@ -13,7 +13,7 @@
 
 mod actor;
 mod config;
-mod formats;
+pub(crate) mod formats;
 mod media;
 mod negotiation;
 pub mod scrub;

@@ -56,7 +56,7 @@ fn numbered<'a>(line: &'a str, name: &str) -> Option<(u8, &'a str)> {
 
 /// The fingerprint of the certificate with which the description's author proves to be the one who
 /// wrote it: another one means another session.
-pub(super) fn fingerprint(sdp: &str) -> Option<&str> {
+pub(crate) fn fingerprint(sdp: &str) -> Option<&str> {
     sdp.lines()
         .find_map(|line| line.strip_prefix("a=fingerprint:"))
         .map(str::trim)

@@ -1,0 +1,282 @@
+//! One person's end of a call: the connection, what redundancy it needs, and what comes over it.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc::error::TryRecvError, oneshot},
+};
+
+use super::{HELD_SIGNALS, voice::VoicePacket};
+use crate::{
+    codec::{CodecError, Decoder},
+    jitter::{JitterConfig, Packet, Playout, Redundant},
+    peer::{self, Encoding, Event, Opened, Payload, Peer, PeerConfig, PeerError, Signal, State},
+    red::{MAX_REDUNDANT, Packer, Red},
+    redundancy::{Demand, PeerRedundancy, ReceiverReport},
+};
+
+/// A stream whose connection is gone.
+pub(super) type Leaving = Playout<Decoder>;
+
+#[derive(Debug)]
+enum Connection {
+    /// Its sockets are being opened.
+    Opening {
+        opened: oneshot::Receiver<Result<Opened, PeerError>>,
+        offer: bool,
+        signals: Vec<Signal>,
+    },
+    Open(Box<Opened>),
+    Lost,
+}
+
+/// What a connection has to say.
+#[derive(Debug)]
+pub(super) enum Progress {
+    Event(Event),
+    /// It is no more; said once.
+    Lost,
+}
+
+#[derive(Debug)]
+pub(super) struct Link {
+    connection: Connection,
+    /// Fingerprint of the other side's certificate.
+    session: Option<String>,
+    connected: bool,
+    playout: Playout<Decoder>,
+    redundancy: PeerRedundancy,
+    /// With the payload type that its packets name.
+    packer: Option<(u8, Packer)>,
+    red: Vec<u8>,
+}
+
+impl Link {
+    pub(super) fn open(
+        config: PeerConfig,
+        offer: bool,
+        runtime: &Handle,
+    ) -> Result<Self, CodecError> {
+        let playout = Playout::new(JitterConfig::default(), Decoder::new()?);
+        let (sender, opened) = oneshot::channel();
+        runtime.spawn(async move {
+            // If it is not wanted any more, it closes by being dropped.
+            let _ = sender.send(Peer::open(config).await);
+        });
+        Ok(Self {
+            connection: Connection::Opening {
+                opened,
+                offer,
+                signals: Vec::new(),
+            },
+            session: None,
+            connected: false,
+            playout,
+            redundancy: PeerRedundancy::new(),
+            packer: None,
+            red: Vec::new(),
+        })
+    }
+
+    /// Whether a description with this fingerprint is of this connection's session.
+    pub(super) fn is_session(&self, fingerprint: Option<&str>) -> bool {
+        self.session.is_none() || self.session.as_deref() == fingerprint
+    }
+
+    pub(super) fn set_session(&mut self, fingerprint: Option<String>) {
+        self.session = fingerprint;
+    }
+
+    /// Hands in what the other side said.
+    pub(super) fn signal(&mut self, signal: Signal) {
+        match &mut self.connection {
+            Connection::Opening { signals, .. } => {
+                if signals.len() < HELD_SIGNALS {
+                    signals.push(signal);
+                }
+            }
+            Connection::Open(opened) => {
+                let done = opened.peer.signal(signal);
+                self.connection_took(done);
+            }
+            Connection::Lost => {}
+        }
+    }
+
+    pub(super) fn restart_ice(&mut self) {
+        if let Connection::Open(opened) = &self.connection {
+            let done = opened.peer.restart_ice();
+            self.connection_took(done);
+        }
+    }
+
+    fn connection_took(&mut self, done: Result<(), PeerError>) {
+        if let Err(error) = done {
+            // It has ended, which its events tell, or is flooded, and better made anew.
+            tracing::debug!(%error, "a voice connection is given up");
+            if let Connection::Open(opened) = &mut self.connection {
+                opened.events.close();
+            }
+        }
+    }
+
+    /// What it has to say, if anything.
+    pub(super) fn progress(&mut self) -> Option<Progress> {
+        if let Connection::Opening {
+            opened,
+            offer,
+            signals,
+        } = &mut self.connection
+        {
+            let result = match opened.try_recv() {
+                Ok(result) => result,
+                Err(oneshot::error::TryRecvError::Empty) => return None,
+                // The runtime is shutting down.
+                Err(oneshot::error::TryRecvError::Closed) => return self.lose(),
+            };
+            let opened = match result {
+                Ok(opened) => opened,
+                Err(error) => {
+                    tracing::warn!(%error, "no connection with another person");
+                    return self.lose();
+                }
+            };
+            let offer = *offer;
+            let signals = std::mem::take(signals);
+            if offer && opened.peer.offer().is_err() {
+                return self.lose();
+            }
+            self.connection = Connection::Open(Box::new(opened));
+            for signal in signals {
+                self.signal(signal);
+            }
+        }
+        let Connection::Open(opened) = &mut self.connection else {
+            return None;
+        };
+        match opened.events.try_recv() {
+            Ok(event) => {
+                match event {
+                    Event::State(State::Connected) => self.connected = true,
+                    Event::State(State::Failed | State::Closed) => self.connected = false,
+                    _ => {}
+                }
+                Some(Progress::Event(event))
+            }
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => self.lose(),
+        }
+    }
+
+    fn lose(&mut self) -> Option<Progress> {
+        self.connection = Connection::Lost;
+        self.connected = false;
+        Some(Progress::Lost)
+    }
+
+    pub(super) const fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    pub(super) fn report(&mut self, report: ReceiverReport, now: Duration) {
+        self.redundancy.report(report, now);
+    }
+
+    pub(super) const fn demand(&self) -> Demand {
+        self.redundancy.demand()
+    }
+
+    /// Sends a packet, with what redundancy the connection needs.
+    pub(super) fn send(&mut self, packet: &VoicePacket) {
+        let Connection::Open(opened) = &mut self.connection else {
+            return;
+        };
+        let Some(formats) = opened.peer.formats().filter(|_| self.connected) else {
+            return;
+        };
+        let copies = usize::from(self.redundancy.demand().copies);
+        let mut payload = Payload {
+            encoding: Encoding::Opus,
+            timestamp: packet.timestamp,
+            marker: packet.marker,
+            bytes: packet.bytes.clone(),
+        };
+        if formats.red.is_some() {
+            let (_, packer) = match &mut self.packer {
+                Some(packer) if packer.0 == formats.opus => packer,
+                other => other.insert((formats.opus, Packer::new(formats.opus))),
+            };
+            // Also when nothing is copied, so that the next ones have something to copy.
+            packer.pack(packet.timestamp, &packet.bytes, copies, &mut self.red);
+            if copies > 0 {
+                payload.encoding = Encoding::Red;
+                payload.bytes = Bytes::copy_from_slice(&self.red);
+            }
+        }
+        opened.sender.send(payload);
+    }
+
+    /// Puts what has come where it waits to be played. `start` is when the time is zero.
+    pub(super) fn take_packets(&mut self, start: Instant) {
+        let Connection::Open(opened) = &mut self.connection else {
+            return;
+        };
+        while let Some(packet) = opened.packets.try_recv() {
+            insert(&mut self.playout, &packet, start);
+        }
+    }
+
+    pub(super) const fn playout(&self) -> &Playout<Decoder> {
+        &self.playout
+    }
+
+    pub(super) const fn playout_mut(&mut self) -> &mut Playout<Decoder> {
+        &mut self.playout
+    }
+
+    pub(super) fn into_playout(self) -> Leaving {
+        self.playout
+    }
+}
+
+fn insert(playout: &mut Playout<Decoder>, packet: &peer::Packet, start: Instant) {
+    let now = packet.arrival.saturating_duration_since(start);
+    let nothing = Redundant {
+        offset: 0,
+        payload: &[],
+    };
+    let mut redundant = [nothing; MAX_REDUNDANT];
+    let mut copies = 0;
+    let payload: &[u8] = match packet.encoding {
+        Encoding::Opus => &packet.payload,
+        Encoding::Red => {
+            let Ok(red) = Red::parse(&packet.payload) else {
+                return;
+            };
+            let primary = red.primary();
+            // Anything else in it is not Opus.
+            let same = red
+                .redundant()
+                .iter()
+                .filter(|block| block.payload_type == primary.payload_type);
+            for (slot, block) in redundant.iter_mut().zip(same) {
+                *slot = Redundant {
+                    offset: block.offset,
+                    payload: block.payload,
+                };
+                copies += 1;
+            }
+            primary.payload
+        }
+    };
+    let packet = Packet {
+        ssrc: packet.stream,
+        sequence: packet.sequence,
+        timestamp: packet.timestamp,
+        payload,
+        redundant: &redundant[..copies],
+    };
+    playout.insert(&packet, now);
+}

@@ -1,0 +1,302 @@
+//! Calls between people in this process: sound in at one, sound out at the others, over real sockets on
+//! loopback.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "support/signal.rs"]
+mod signal;
+
+use std::{
+    f32::consts::TAU,
+    time::{Duration, Instant},
+};
+
+use neartalk_voice::{
+    FRAME,
+    call::{Call, CallConfig, CallEvent},
+    mesh::{Event, MeshConfig},
+    peer::{Signal, State},
+};
+use rand::{SeedableRng, rngs::SmallRng};
+use tokio::{runtime::Handle, time::MissedTickBehavior};
+
+/// Nothing here takes so long unless something is broken.
+const GUARD: Duration = Duration::from_secs(20);
+
+type Id = u8;
+
+/// Somebody in the call, with what they say and what they heard.
+struct Person {
+    id: Id,
+    call: Call<Id, SmallRng>,
+    /// Pitch of what they say; `None` is muted.
+    says: Option<f32>,
+    said: usize,
+    heard: Vec<f32>,
+    connected: Option<Duration>,
+}
+
+impl Person {
+    fn frame(&mut self) -> Option<[f32; FRAME]> {
+        let hz = self.says?;
+        let frame = std::array::from_fn(|n| {
+            0.3 * (TAU * (hz * (self.said + n) as f32 / 48_000.0).fract()).sin()
+        });
+        self.said += FRAME;
+        Some(frame)
+    }
+}
+
+/// People all in range of each other, on a 10 ms clock.
+struct Room {
+    start: Instant,
+    pace: tokio::time::Interval,
+    people: Vec<Person>,
+    signals: usize,
+}
+
+impl Room {
+    fn new(says: &[Option<f32>]) -> Self {
+        let start = Instant::now();
+        let mut pace = tokio::time::interval(Duration::from_millis(10));
+        pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let people = says
+            .iter()
+            .zip(0..)
+            .map(|(&says, id)| {
+                let config = CallConfig {
+                    mesh: MeshConfig::default(),
+                    addresses: vec!["127.0.0.1:0".parse().unwrap()],
+                    ..Default::default()
+                };
+                let rng = SmallRng::seed_from_u64(u64::from(id));
+                Person {
+                    id,
+                    call: Call::new(config, Handle::current(), start, rng).unwrap(),
+                    says,
+                    said: 0,
+                    heard: Vec::new(),
+                    connected: None,
+                }
+            })
+            .collect();
+        Self {
+            start,
+            pace,
+            people,
+            signals: 0,
+        }
+    }
+
+    fn appear(&mut self, a: usize, b: usize) {
+        let now = self.start.elapsed();
+        for (this, other) in [(a, b), (b, a)] {
+            let event = Event::Appeared {
+                peer: other as Id,
+                polite: this > other,
+                near_edge_m: 0,
+            };
+            self.people[this].call.handle(event, now);
+        }
+    }
+
+    async fn tick(&mut self) {
+        self.pace.tick().await;
+        let now = self.start.elapsed();
+        for person in &mut self.people {
+            let frame = person.frame();
+            let mut out = [0.0; FRAME];
+            person.call.tick(now, frame.as_ref(), &mut out);
+            person.heard.extend_from_slice(&out);
+        }
+        self.carry();
+    }
+
+    /// What the relay does. Until nobody has anything to say.
+    fn carry(&mut self) {
+        let now = self.start.elapsed();
+        for n in 0..self.people.len() {
+            let from = self.people[n].id;
+            while let Some(event) = self.people[n].call.next_event() {
+                match event {
+                    CallEvent::Signal { to, signal } => {
+                        self.signals += 1;
+                        self.people[usize::from(to)].call.signal(from, signal, now);
+                    }
+                    CallEvent::State {
+                        state: State::Connected,
+                        ..
+                    } => {
+                        self.people[n].connected.get_or_insert(now);
+                    }
+                    CallEvent::State { .. } | CallEvent::Notice(_) => {}
+                }
+            }
+        }
+    }
+
+    async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !done(self) {
+            assert!(began.elapsed() < GUARD, "{what} took more than {GUARD:?}");
+            self.tick().await;
+        }
+    }
+
+    async fn pass(&mut self, time: Duration) {
+        for _ in 0..time.as_millis() / 10 {
+            self.tick().await;
+        }
+    }
+
+    fn connections(&self) -> Vec<usize> {
+        self.people
+            .iter()
+            .map(|person| person.call.connected().count())
+            .collect()
+    }
+}
+
+/// Amplitude of one pitch in a sound.
+fn amplitude(sound: &[f32], hz: f32) -> f32 {
+    let (mut re, mut im) = (0.0f64, 0.0f64);
+    for (n, &sample) in sound.iter().enumerate() {
+        let phase = std::f64::consts::TAU * f64::from(hz) * n as f64 / 48_000.0;
+        re += f64::from(sample) * phase.cos();
+        im += f64::from(sample) * phase.sin();
+    }
+    (2.0 * re.hypot(im) / sound.len() as f64) as f32
+}
+
+/// Its pitch, of those within 10 % of `near`, in steps of 1 Hz.
+fn pitch(sound: &[f32], near: f32) -> f32 {
+    let (from, to) = ((near * 0.9) as u32, (near * 1.1) as u32);
+    (from..=to)
+        .map(|hz| hz as f32)
+        .max_by(|&a, &b| amplitude(sound, a).total_cmp(&amplitude(sound, b)))
+        .unwrap()
+}
+
+fn rms(sound: &[f32]) -> f32 {
+    (sound.iter().map(|s| s * s).sum::<f32>() / sound.len() as f32).sqrt()
+}
+
+fn last_half_second(sound: &[f32]) -> &[f32] {
+    &sound[sound.len().saturating_sub(24_000)..]
+}
+
+fn assert_hears(person: &Person, hz: f32, gain: f32) {
+    let sound = last_half_second(&person.heard);
+    assert_eq!(pitch(sound, hz), hz);
+    let amplitude = amplitude(sound, hz);
+    println!("{}: {hz} Hz at {amplitude}", person.id);
+    let decibels = 20.0 * (amplitude / (0.3 * gain)).log10();
+    assert!(decibels.abs() < 1.5, "{hz} Hz is off by {decibels} dB");
+}
+
+#[tokio::test]
+async fn what_one_says_the_other_hears() {
+    let mut room = Room::new(&[Some(440.0), None]);
+    room.appear(0, 1);
+    room.until("connecting", |room| room.connections() == [1, 1])
+        .await;
+    room.until("sound", |room| {
+        rms(last_half_second(&room.people[1].heard)) > 0.15
+    })
+    .await;
+    room.pass(Duration::from_millis(600)).await;
+    assert_hears(&room.people[1], 440.0, 1.0);
+    // Nobody hears themselves, and who is muted is not heard.
+    assert_eq!(rms(last_half_second(&room.people[0].heard)), 0.0);
+
+    // Now the other way, and less loud.
+    room.people[0].says = None;
+    room.people[1].says = Some(660.0);
+    room.people[0].call.set_volume(1, 0.5, false);
+    room.pass(Duration::from_millis(1_200)).await;
+    assert_hears(&room.people[0], 660.0, 0.5);
+    let rest = rms(last_half_second(&room.people[1].heard));
+    assert!(rest < 0.01, "{rest}");
+
+    let stats = room.people[0].call.stats(1, room.start.elapsed()).unwrap();
+    println!("{stats:?}");
+    assert_eq!(stats.lost, 0);
+
+    room.people[0].call.deafen(true);
+    room.pass(Duration::from_millis(600)).await;
+    assert!(rms(last_half_second(&room.people[0].heard)) < 1e-3);
+}
+
+#[tokio::test]
+async fn three_hear_each_other_and_whoever_leaves_is_gone() {
+    let says = [Some(440.0), Some(660.0), Some(990.0)];
+    let mut room = Room::new(&says);
+    for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+        room.appear(a, b);
+    }
+    room.until("connecting", |room| room.connections() == [2, 2, 2])
+        .await;
+    room.pass(Duration::from_millis(1_500)).await;
+    for (n, person) in room.people.iter().enumerate() {
+        for (m, hz) in says.iter().enumerate() {
+            let amplitude = amplitude(last_half_second(&person.heard), hz.unwrap());
+            println!("{n} hears {m} at {amplitude}");
+            assert_eq!(amplitude > 0.2, n != m, "{n} hears {m} at {amplitude}");
+        }
+    }
+
+    let now = room.start.elapsed();
+    for n in 0..2 {
+        room.people[n].call.handle(Event::Left { peer: 2 }, now);
+    }
+    room.pass(Duration::from_millis(700)).await;
+    assert_eq!(room.connections()[..2], [1, 1]);
+    let gone = amplitude(last_half_second(&room.people[0].heard), 990.0);
+    assert!(gone < 0.01, "{gone}");
+    let there = amplitude(last_half_second(&room.people[0].heard), 660.0);
+    assert!(there > 0.2, "{there}");
+}
+
+#[tokio::test]
+async fn whoever_is_blocked_is_disconnected_and_refused() {
+    let mut room = Room::new(&[Some(440.0), None]);
+    room.appear(0, 1);
+    room.until("connecting", |room| room.connections() == [1, 1])
+        .await;
+    let now = room.start.elapsed();
+    room.people[1].call.handle(Event::Blocked { peer: 0 }, now);
+    room.until("hanging up", |room| room.connections() == [0, 0])
+        .await;
+    let signals = room.signals;
+    room.pass(Duration::from_millis(500)).await;
+    assert!(
+        last_half_second(&room.people[1].heard)[12_000..]
+            .iter()
+            .all(|s| *s == 0.0)
+    );
+    assert_eq!(room.signals, signals, "nobody is to ask again at once");
+    // Strangers get no answer.
+    room.people[1].call.signal(9, Signal::Bye, now);
+    assert!(room.people[1].call.next_event().is_none());
+}
+
+#[tokio::test]
+async fn joining_is_quick() {
+    let mut times = Vec::new();
+    for _ in 0..10 {
+        let mut room = Room::new(&[Some(440.0), Some(660.0)]);
+        let began = room.start.elapsed();
+        room.appear(0, 1);
+        let heard = |person: &Person| person.heard.iter().any(|sample| sample.abs() > 0.05);
+        room.until("joining", |room| room.people.iter().all(heard))
+            .await;
+        times.push(room.start.elapsed() - began);
+    }
+    times.sort();
+    println!(
+        "from appearing to sound both ways: p50 {:?}, max {:?} of {}",
+        times[times.len() / 2],
+        times[times.len() - 1],
+        times.len()
+    );
+}
