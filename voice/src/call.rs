@@ -29,7 +29,7 @@ use crate::{
     peer::{DescriptionKind, Event as PeerEvent, IceServer, PeerConfig, Signal, State, formats},
     redundancy,
 };
-use link::{Leaving, Link, Progress};
+use link::{Leaving, Link, Progress, Sent};
 use voice::Voice;
 
 /// Signals that are kept of an offer until there is a connection that takes them.
@@ -249,8 +249,15 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
                 .map(Link::demand),
         );
         if let Some(packet) = self.voice.take(microphone, plan) {
-            for link in self.links.values_mut() {
-                link.send(&packet);
+            let mut unheard = Vec::new();
+            for (&peer, link) in &mut self.links {
+                if link.send(&packet) == Sent::Unheard {
+                    unheard.push(peer);
+                }
+            }
+            for peer in unheard {
+                let hears_me = false;
+                self.tell_mesh(MeshEvent::Hears { peer, hears_me }, now);
             }
         }
         self.mix(now, out);
@@ -374,9 +381,11 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
         match progress {
             Progress::Event(PeerEvent::Signal(signal)) => self.say(peer, signal),
             Progress::Event(PeerEvent::Foreign(offer)) => self.offered(peer, offer, now),
-            Progress::Event(PeerEvent::Report(report)) => {
-                if let Some(link) = self.links.get_mut(&peer) {
-                    link.report(report, now);
+            Progress::Event(PeerEvent::Report { report, arriving }) => {
+                if let Some(link) = self.links.get_mut(&peer)
+                    && let Some(hears_me) = link.report(report, arriving, now)
+                {
+                    self.tell_mesh(MeshEvent::Hears { peer, hears_me }, now);
                 }
             }
             Progress::Event(PeerEvent::State(state)) => {

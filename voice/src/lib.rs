@@ -1,11 +1,19 @@
 //! NearTalk's voice, from microphone to loudspeaker. Knows nothing of the relay or of any window.
 //!
-//! What is here decides and computes; nothing waits, opens a device or a socket, or reads a clock.
-//! Time is an argument ([`std::time::Duration`] since a start that the caller chose, never going
-//! back), and so is randomness.
+//! Its cores decide and compute; they never wait, open a device or a socket, or read a clock. Time is an
+//! argument ([`std::time::Duration`] since a start that the caller chose, never going back), and so is
+//! randomness.
 //!
 //! - [`codec`]: Opus with everything that loss asks of it: in-band FEC, deep concealment, DRED.
 //! - [`red`]: redundant payloads (RFC 2198), packed and parsed.
+//! - [`redundancy`]: how much of it a peer's network needs.
+//! - [`jitter`]: from packets that come as they come to sound without gaps.
+//! - [`mesh`]: whom to connect to.
+//! - [`mixer`]: many streams into one that never clips.
+//!
+//! The shells around them:
+//! - [`peer`]: one connection with one other person, over WebRTC.
+//! - [`call`]: all of it together, a frame of sound in and one out every 10 ms.
 //!
 //! Sound is 48 kHz mono `f32`, full scale ±1, in frames of 10 ms throughout.
 

@@ -123,8 +123,13 @@ pub enum Event {
     /// An offer came that begins another session: the other side has given this one up. It is for a new
     /// connection, once this one is closed.
     Foreign(Signal),
-    /// The other side says how much of what was sent it received.
-    Report(ReceiverReport),
+    /// The other side says how it receives what was sent.
+    Report {
+        /// How well.
+        report: ReceiverReport,
+        /// Whether anything has arrived since the report before.
+        arriving: bool,
+    },
 }
 
 /// A connection just made, with everything that belongs to it.

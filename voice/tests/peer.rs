@@ -63,7 +63,7 @@ fn pass(event: Option<Event>, to: &Peer, state: &mut State, carried: &mut Vec<Si
             to.signal(signal).unwrap();
         }
         Event::State(new) => *state = new,
-        Event::Report(_) => {}
+        Event::Report { .. } => {}
         Event::Foreign(signal) => panic!("{signal:?} is of this session"),
     }
 }

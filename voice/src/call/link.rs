@@ -17,6 +17,12 @@ use crate::{
     redundancy::{Demand, PeerRedundancy, ReceiverReport},
 };
 
+/// After so many packets a report should tell of some of them; fewer may all be lost or on the way.
+const TELLING: u32 = 20;
+
+/// After so many packets there should have been a report: browsers take up to 5 s.
+const UNREPORTED: u32 = 400;
+
 /// A stream whose connection is gone.
 pub(super) type Leaving = Playout<Decoder>;
 
@@ -40,6 +46,14 @@ pub(super) enum Progress {
     Lost,
 }
 
+/// What is known of who a packet was sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    Fine,
+    /// They have not said for long that they receive anything.
+    Unheard,
+}
+
 #[derive(Debug)]
 pub(super) struct Link {
     connection: Connection,
@@ -51,6 +65,8 @@ pub(super) struct Link {
     /// With the payload type that its packets name.
     packer: Option<(u8, Packer)>,
     red: Vec<u8>,
+    /// Packets sent since the last report.
+    unreported: u32,
 }
 
 impl Link {
@@ -77,6 +93,7 @@ impl Link {
             redundancy: PeerRedundancy::new(),
             packer: None,
             red: Vec::new(),
+            unreported: 0,
         })
     }
 
@@ -180,8 +197,17 @@ impl Link {
         self.connected
     }
 
-    pub(super) fn report(&mut self, report: ReceiverReport, now: Duration) {
+    /// Takes in what the other side says of what it receives; whether it hears this side, if that can be
+    /// told.
+    pub(super) fn report(
+        &mut self,
+        report: ReceiverReport,
+        arriving: bool,
+        now: Duration,
+    ) -> Option<bool> {
         self.redundancy.report(report, now);
+        let sent = std::mem::take(&mut self.unreported);
+        (arriving || sent >= TELLING).then_some(arriving)
     }
 
     pub(super) const fn demand(&self) -> Demand {
@@ -189,12 +215,12 @@ impl Link {
     }
 
     /// Sends a packet, with what redundancy the connection needs.
-    pub(super) fn send(&mut self, packet: &VoicePacket) {
+    pub(super) fn send(&mut self, packet: &VoicePacket) -> Sent {
         let Connection::Open(opened) = &mut self.connection else {
-            return;
+            return Sent::Fine;
         };
         let Some(formats) = opened.peer.formats().filter(|_| self.connected) else {
-            return;
+            return Sent::Fine;
         };
         let copies = usize::from(self.redundancy.demand().copies);
         let mut payload = Payload {
@@ -216,6 +242,12 @@ impl Link {
             }
         }
         opened.sender.send(payload);
+        self.unreported += 1;
+        if self.unreported >= UNREPORTED {
+            Sent::Unheard
+        } else {
+            Sent::Fine
+        }
     }
 
     /// Puts what has come where it waits to be played. `start` is when the time is zero.

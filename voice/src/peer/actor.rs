@@ -22,7 +22,7 @@ use super::{
     media::{self, Outgoing, Packet, Shared},
     negotiation::{Negotiation, OnOffer},
     scrub,
-    stats::Stats,
+    stats::{Reception, Stats},
 };
 use crate::{mesh::Policy, redundancy::ReceiverReport};
 
@@ -45,7 +45,7 @@ enum Notice {
     Candidate(RTCIceCandidateInit),
     State(RTCPeerConnectionState),
     Track(Arc<dyn TrackRemote>),
-    Loss(f32),
+    Reception(Reception),
 }
 
 /// Called by the connection's own task, which must not wait.
@@ -61,9 +61,9 @@ impl Handler {
         }
     }
 
-    /// The other side says that it loses this part of what is sent, 0 to 1.
-    pub(super) fn loss(&self, loss: f32) {
-        self.tell(Notice::Loss(loss));
+    /// The other side says how it receives what is sent.
+    pub(super) fn reception(&self, reception: Reception) {
+        self.tell(Notice::Reception(reception));
     }
 }
 
@@ -97,6 +97,8 @@ pub(super) struct Actor {
     shared: watch::Sender<Shared>,
     incoming: broadcast::Sender<Packet>,
     state: State,
+    /// Number of the packet that the other side had last when it said so.
+    last_received: Option<u32>,
     // Aborted when dropped.
     tasks: JoinSet<()>,
 }
@@ -135,6 +137,7 @@ impl Actor {
             shared,
             incoming,
             state: State::Connecting,
+            last_received: None,
             tasks,
         })
     }
@@ -226,7 +229,8 @@ impl Actor {
                     ));
                 }
             }
-            Notice::Loss(loss) => {
+            Notice::Reception(Reception { loss, last }) => {
+                let arriving = self.last_received.replace(last) != Some(last);
                 self.shared
                     .send_modify(|shared| shared.send_loss = Some(loss));
                 let report = ReceiverReport {
@@ -235,7 +239,7 @@ impl Actor {
                     burst: 1.0,
                     round_trip: Stats::read(&*self.connection).await.rtt,
                 };
-                self.tell(Event::Report(report)).await?;
+                self.tell(Event::Report { report, arriving }).await?;
             }
         }
         Ok(())

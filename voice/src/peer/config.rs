@@ -107,7 +107,7 @@ async fn build(
     };
     let reports = {
         let handler = handler.clone();
-        ReportReader::new(stream, move |loss| handler.loss(loss))
+        ReportReader::new(stream, move |reception| handler.reception(reception))
     };
     let registry = Registry::new()
         .with(

@@ -66,18 +66,27 @@ impl Stats {
     }
 }
 
+/// How the other side receives a stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Reception {
+    /// Which part it has lost lately, 0 to 1.
+    pub(super) loss: f32,
+    /// Number of the last packet that came, wrap-arounds counted.
+    pub(super) last: u32,
+}
+
 /// Reads what the other side says of the stream sent, on its way through the connection: it would end
 /// there, unseen.
 pub(super) struct ReportReader {
     stream: u32,
-    tell: Box<dyn Fn(f32) + Send + Sync>,
+    tell: Box<dyn Fn(Reception) + Send + Sync>,
     read: VecDeque<TaggedPacket>,
     write: VecDeque<TaggedPacket>,
 }
 
 impl ReportReader {
-    /// Tells `tell` the loss of the stream `stream`, 0 to 1, whenever the other side does.
-    pub(super) fn new(stream: u32, tell: impl Fn(f32) + Send + Sync + 'static) -> Self {
+    /// Tells `tell` what the other side says of the stream `stream`.
+    pub(super) fn new(stream: u32, tell: impl Fn(Reception) + Send + Sync + 'static) -> Self {
         Self {
             stream,
             tell: Box::new(tell),
@@ -96,9 +105,9 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for ReportReader {
 
     fn handle_read(&mut self, packet: TaggedPacket) -> Result<(), Error> {
         if let Packet::Rtcp(packets) = &packet.message.packet
-            && let Some(loss) = loss(packets, self.stream)
+            && let Some(reception) = reception(packets, self.stream)
         {
-            (self.tell)(loss);
+            (self.tell)(reception);
         }
         self.read.push_back(packet);
         Ok(())
@@ -125,9 +134,9 @@ impl Interceptor for ReportReader {
     fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
 }
 
-/// Which part of the stream `ssrc` the other side says it has lost lately, 0 to 1. Who sends too says
-/// so in its sender reports.
-fn loss(packets: &[Box<dyn rtcp::Packet>], ssrc: u32) -> Option<f32> {
+/// How the other side says that it receives the stream `ssrc`. Who sends too says so in its sender
+/// reports.
+fn reception(packets: &[Box<dyn rtcp::Packet>], ssrc: u32) -> Option<Reception> {
     packets
         .iter()
         .flat_map(|packet| {
@@ -143,7 +152,10 @@ fn loss(packets: &[Box<dyn rtcp::Packet>], ssrc: u32) -> Option<f32> {
         })
         .flatten()
         .find(|report| report.ssrc == ssrc)
-        .map(|report| f32::from(report.fraction_lost) / 256.0)
+        .map(|report| Reception {
+            loss: f32::from(report.fraction_lost) / 256.0,
+            last: report.last_sequence_number,
+        })
 }
 
 #[cfg(test)]
@@ -162,6 +174,7 @@ mod tests {
             ReceptionReport {
                 ssrc: 7,
                 fraction_lost: 64,
+                last_sequence_number: 70_000,
                 ..Default::default()
             },
         ];
@@ -176,9 +189,13 @@ mod tests {
         let packets: [Box<dyn rtcp::Packet>; 2] = [receiver, sender];
         for packet in &packets {
             let packet = std::slice::from_ref(packet);
-            assert_eq!(loss(packet, 7), Some(0.25));
-            assert_eq!(loss(packet, 8), None);
+            let expected = Reception {
+                loss: 0.25,
+                last: 70_000,
+            };
+            assert_eq!(reception(packet, 7), Some(expected));
+            assert_eq!(reception(packet, 8), None);
         }
-        assert_eq!(loss(&[], 7), None);
+        assert_eq!(reception(&[], 7), None);
     }
 }
