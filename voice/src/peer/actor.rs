@@ -20,7 +20,7 @@ use rtc::peer_connection::configuration::RTCOfferOptions;
 use super::{
     Candidate, DescriptionKind, Event, Formats, PeerConfig, PeerError, Signal, State, config,
     media::{self, Outgoing, Packet, Shared},
-    negotiation::{Negotiation, OnOffer},
+    negotiation::{Negotiation, OnOffer, bounded},
     scrub,
     stats::{Reception, Stats},
 };
@@ -317,7 +317,8 @@ impl Actor {
                 .set_local_description(RTCSessionDescription::rollback(None)?)
                 .await?;
         }
-        self.describe(RTCSessionDescription::offer(sdp)?).await?;
+        self.describe(RTCSessionDescription::offer(bounded(&sdp))?)
+            .await?;
         let answer = self.connection.create_answer(None).await?;
         let signal = self.description(DescriptionKind::Answer, &answer.sdp);
         self.connection.set_local_description(answer).await?;
@@ -326,7 +327,8 @@ impl Actor {
     }
 
     async fn take_answer(&mut self, sdp: String) -> Result<Option<Signal>, Error> {
-        self.describe(RTCSessionDescription::answer(sdp)?).await?;
+        self.describe(RTCSessionDescription::answer(bounded(&sdp))?)
+            .await?;
         self.agree().await;
         Ok(None)
     }

@@ -6,6 +6,17 @@ use super::{Candidate, formats::fingerprint};
 /// would let somebody use us to flood others.
 const MAX_CANDIDATES: usize = 64;
 
+/// The description with no more candidates than are taken.
+pub(super) fn bounded(sdp: &str) -> String {
+    let mut candidates = 0;
+    sdp.split_inclusive('\n')
+        .filter(|line| {
+            candidates += usize::from(line.starts_with("a=candidate:"));
+            !line.starts_with("a=candidate:") || candidates <= MAX_CANDIDATES
+        })
+        .collect()
+}
+
 /// What to do with an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnOffer {
@@ -160,6 +171,17 @@ mod tests {
         assert_eq!(negotiation.candidate(candidate(0)), None);
         assert!(negotiation.described(THEIRS).is_empty());
         assert_eq!(negotiation.candidate(candidate(1)), Some(candidate(1)));
+    }
+
+    #[test]
+    fn a_description_holds_no_more_candidates_either() {
+        let candidates = "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n".repeat(100);
+        let sdp = format!("v=0\r\n{candidates}a=end-of-candidates\r\nlast");
+        let bounded = bounded(&sdp);
+        assert_eq!(bounded.matches("a=candidate:").count(), MAX_CANDIDATES);
+        assert!(bounded.starts_with("v=0\r\na=candidate:"));
+        assert!(bounded.ends_with("host\r\na=end-of-candidates\r\nlast"));
+        assert_eq!(super::bounded(THEIRS), THEIRS);
     }
 
     #[test]
