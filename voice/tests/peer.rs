@@ -174,11 +174,34 @@ async fn either_side_may_offer() {
     for polite in [false, true] {
         let (mut a, mut b) = (open(config(polite)).await, open(config(!polite)).await);
         a.peer.offer().unwrap();
-        carry(&mut a, &mut b, State::Connected).await;
+        let carried = carry(&mut a, &mut b, State::Connected).await;
+        // Which a browser must be able to place.
+        for signal in carried {
+            if let Signal::Candidate(candidate) = signal {
+                assert_ne!(candidate.sdp_mid.as_deref(), Some(""));
+                assert_eq!(candidate.sdp_m_line_index, Some(0));
+            }
+        }
         says_with_redundancy(&mut a, &mut b).await;
         says_with_redundancy(&mut b, &mut a).await;
         close(a, b).await;
     }
+}
+
+#[tokio::test]
+async fn it_opens_on_whatever_addresses_there_are() {
+    let mut a = open(PeerConfig::default()).await;
+    a.peer.offer().unwrap();
+    let offer = within("an offer", a.events.recv()).await;
+    let is_offer = matches!(
+        offer,
+        Some(Event::Signal(Signal::Description {
+            kind: DescriptionKind::Offer,
+            ..
+        }))
+    );
+    assert!(is_offer, "{offer:?}");
+    within("closing", a.peer.close()).await;
 }
 
 #[tokio::test]
@@ -232,18 +255,16 @@ async fn without_redundancy_it_is_plain_opus() {
         let mut b = open(with(true, !offerer_takes_it)).await;
         a.peer.offer().unwrap();
         carry(&mut a, &mut b, State::Connected).await;
-        for (from, to) in [(&mut a, &mut b)] {
-            assert_eq!(
-                from.peer.formats(),
-                Some(Formats {
-                    opus: 111,
-                    red: None
-                })
-            );
-            let packet = say(from, to).await;
-            assert_eq!(packet.encoding, Encoding::Opus);
-            assert_eq!(packet.payload, packet.timestamp.to_be_bytes().to_vec());
-        }
+        assert_eq!(
+            a.peer.formats(),
+            Some(Formats {
+                opus: 111,
+                red: None
+            })
+        );
+        let packet = say(&mut a, &mut b).await;
+        assert_eq!(packet.encoding, Encoding::Opus);
+        assert_eq!(packet.payload, packet.timestamp.to_be_bytes().to_vec());
         close(a, b).await;
     }
 }
@@ -306,7 +327,7 @@ async fn an_ice_restart_goes_on_with_the_same_session() {
             .collect()
     };
     let old = ufrags(&carried);
-    for (restarts, other) in [(0, 1), (1, 0)] {
+    for restarts in [0, 1] {
         let mut pair = [&mut a, &mut b];
         pair[restarts].peer.restart_ice().unwrap();
         // Sound comes over the new way when the answer and the candidates are through.
@@ -327,12 +348,8 @@ async fn an_ice_restart_goes_on_with_the_same_session() {
             new.iter().all(|ufrag| !old.contains(ufrag)),
             "{old:?} {new:?}"
         );
-        let _ = other;
         let [x, y] = pair;
-        let (heard, ..) = tokio::join!(
-            hear_while_carrying(x, y, before.timestamp + 500_000),
-            async {}
-        );
+        let heard = hear_while_carrying(x, y, before.timestamp + 500_000).await;
         assert_eq!(heard.stream, before.stream);
     }
     close(a, b).await;

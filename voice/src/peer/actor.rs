@@ -198,8 +198,9 @@ impl Actor {
                 if let Some(candidate) = candidate {
                     let signal = Signal::Candidate(Candidate {
                         candidate,
-                        sdp_mid: init.sdp_mid,
-                        sdp_m_line_index: init.sdp_mline_index,
+                        // A browser looks for a section with that tag, be it empty.
+                        sdp_mid: init.sdp_mid.filter(|mid| !mid.is_empty()),
+                        sdp_m_line_index: init.sdp_mline_index.or(Some(0)),
                     });
                     self.tell(Event::Signal(signal)).await?;
                 }
