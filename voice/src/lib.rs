@@ -21,12 +21,15 @@
 
 pub mod call;
 pub mod codec;
+pub mod device;
 pub mod jitter;
 pub mod mesh;
 pub mod mixer;
 pub mod peer;
+pub mod processing;
 pub mod red;
 pub mod redundancy;
+pub mod wav;
 
 /// Samples a second, everywhere: of sound, and of Opus' RTP timestamps (RFC 7587).
 pub const SAMPLE_RATE: u32 = 48_000;
