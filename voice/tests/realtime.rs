@@ -8,6 +8,7 @@ use assert_no_alloc::{AllocDisabler, assert_no_alloc};
 use neartalk_voice::{
     FRAME,
     codec::{Decoder, Encoder, EncoderSettings, MAX_PACKET, MAX_PACKET_SAMPLES},
+    device::{Wake, ring},
     mixer::{LevelMeter, MeterConfig, Mixer, SourceSettings},
     red::Red,
 };
@@ -68,4 +69,36 @@ fn encoding_decoding_and_reading_copies_allocate_nothing() {
         }
     });
     assert_eq!(heard, 2 * sound.len() / 960 * 960);
+}
+
+#[test]
+fn what_a_device_calls_and_what_answers_it_allocate_nothing() {
+    let sound = signal::speech(1, 48_000);
+    let wake = Wake::new();
+    wake.register_current();
+    for rate in [48_000, 44_100, 16_000] {
+        let (mut microphone, mut recorded) =
+            ring::capture(rate, wake.clone()).expect("that is a rate");
+        let (mut played, mut loudspeaker) =
+            ring::playback(rate, wake.clone()).expect("that is a rate");
+        let mut stereo = [0i16; 2 * 441];
+        let mut frame = [0.0; FRAME];
+        let mut frames = 0;
+        assert_no_alloc(|| {
+            for at_once in sound.chunks(700) {
+                microphone.push(at_once, 1);
+                while recorded.read(&mut frame) {
+                    frames += 1;
+                }
+                while played.wants_frame() {
+                    played.write(&frame);
+                }
+                loudspeaker.fill(&mut stereo, 2);
+            }
+            // Nobody reads, and the ring is full.
+            microphone.push(&sound, 1);
+            microphone.push(&sound, 1);
+        });
+        assert!(frames > 90, "{frames} frames at {rate}");
+    }
 }

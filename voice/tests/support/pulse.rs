@@ -1,0 +1,235 @@
+//! A sound server of one's own, with devices that are made of nothing.
+//!
+//! The bus is a stereo sink that plays to nobody. What is played into `into_microphone` is on its
+//! left, and is what the source `microphone` hears; what is played to `loudspeaker` is on its right.
+//! Recording the bus gives both, aligned to the sample.
+
+use std::{
+    env, fs,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+const CHILD: &str = "NEARTALK_TEST_SOUND";
+
+/// Whatever waits longer than this waits in vain.
+pub const GUARD: Duration = Duration::from_secs(20);
+
+/// Without `norewinds` a sink of nothing sleeps for two seconds at a time, and a stream that starts
+/// meanwhile waits for it.
+pub const BUS: [&str; 4] = [
+    "module-null-sink sink_name=bus rate=48000 channels=2 norewinds=1",
+    LOUDSPEAKER,
+    "module-remap-sink sink_name=into_microphone master=bus channels=1 channel_map=mono \
+     master_channel_map=front-left remix=no",
+    MICROPHONE,
+];
+
+pub const LOUDSPEAKER: &str = "module-remap-sink sink_name=loudspeaker master=bus channels=1 \
+     channel_map=mono master_channel_map=front-right remix=no";
+
+pub const MICROPHONE: &str = "module-remap-source source_name=microphone master=bus.monitor \
+     channels=1 channel_map=mono master_channel_map=front-left remix=no";
+
+/// Runs a test in a process of its own, for which the sound server in `folder` is the system's: a
+/// program finds it by its environment, which a thread can't change for itself. `name` is the test's.
+pub fn alone(name: &str, test: impl FnOnce(&Path)) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    static FOLDERS: AtomicU32 = AtomicU32::new(0);
+    if let Some(folder) = env::var_os(CHILD) {
+        return test(Path::new(&folder));
+    }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let number = FOLDERS.fetch_add(1, Relaxed);
+    let folder = format!("neartalk-sound-{}-{number}", std::process::id());
+    let folder = env::temp_dir().join(folder);
+    fs::create_dir_all(&folder).unwrap();
+    let run = Command::new(env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture"])
+        .env(CHILD, &folder)
+        .env("PULSE_SERVER", server(&folder))
+        .env("PULSE_RUNTIME_PATH", &folder)
+        .env("XDG_RUNTIME_DIR", &folder)
+        .env("HOME", &folder)
+        // Not a device of the machine's, whatever happens.
+        .env("ALSA_CONFIG_PATH", "/dev/null")
+        .output();
+    let _ = fs::remove_dir_all(&folder);
+    let run = run.unwrap();
+    println!("{}", String::from_utf8_lossy(&run.stdout));
+    println!("{}", String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success(), "{name} failed");
+}
+
+fn socket(folder: &Path) -> PathBuf {
+    folder.join("native")
+}
+
+fn server(folder: &Path) -> String {
+    format!("unix:{}", socket(folder).display())
+}
+
+/// A PulseAudio that ends with the value.
+pub struct Pulse {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Pulse {
+    /// Starts one in `folder` with these modules.
+    pub fn start(folder: &Path, modules: &[&str]) -> Self {
+        let socket = socket(folder);
+        let _ = fs::remove_file(&socket);
+        let mut command = Command::new("pulseaudio");
+        command.args([
+            "-n",
+            "--daemonize=no",
+            "--use-pid-file=no",
+            "--disable-shm=yes",
+            "--realtime=no",
+            "--high-priority=no",
+            "--exit-idle-time=-1",
+            "--log-level=error",
+        ]);
+        for module in modules {
+            command.args(["-L", module]);
+        }
+        // Last: when it answers, the devices are there.
+        let protocol = "module-native-protocol-unix auth-anonymous=1 socket=";
+        command.args(["-L", &format!("{protocol}{}", socket.display())]);
+        command.env_remove("PULSE_SERVER");
+        command.env("PULSE_STATE_PATH", folder);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let child = command
+            .spawn()
+            .expect("pulseaudio is installed (cargo xtask test --yes does it)");
+        let pulse = Self {
+            child,
+            folder: folder.to_owned(),
+        };
+        let started = Instant::now();
+        // It has no way to tell that it is ready but to answer.
+        while UnixStream::connect(&socket).is_err() {
+            assert!(started.elapsed() < GUARD, "PulseAudio does not answer");
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        pulse
+    }
+
+    fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("PULSE_SERVER", server(&self.folder));
+        command
+    }
+
+    /// `pactl`, and what it prints.
+    pub fn control(&self, arguments: &[&str]) -> String {
+        let output = self.client("pactl").args(arguments).output().unwrap();
+        assert!(output.status.success(), "pactl {arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Adds a device.
+    pub fn load(&self, module: &str) {
+        let words: Vec<&str> = module.split_whitespace().collect();
+        self.control(&[&["load-module"], &words[..]].concat());
+    }
+
+    /// Takes the device away of which `what` is part of the module's arguments.
+    pub fn unload(&self, what: &str) {
+        let modules = self.control(&["list", "short", "modules"]);
+        let line = modules.lines().find(|line| line.contains(what));
+        let index = line.and_then(|line| line.split_whitespace().next());
+        self.control(&["unload-module", index.expect("there is such a module")]);
+    }
+
+    /// Plays `sound` to a sink, over and over, until the value is dropped.
+    pub fn play(&self, sink: &str, sound: Vec<f32>) -> Player {
+        let mut child = self
+            .client("pacat")
+            .args(["--playback", "--raw", "--format=float32le", "--rate=48000"])
+            .args(["--channels=1", "--latency-msec=20", "--device", sink])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut pipe = child.stdin.take().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let bytes: Vec<u8> = sound.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let thread =
+            thread::spawn(
+                move || {
+                    while !stopped.load(Relaxed) && pipe.write_all(&bytes).is_ok() {}
+                },
+            );
+        Player {
+            child,
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    /// Records a source, for `seconds` after `skip` seconds: one list of samples for each channel.
+    pub fn record<const CHANNELS: usize>(
+        &self,
+        source: &str,
+        skip: f32,
+        seconds: f32,
+    ) -> [Vec<f32>; CHANNELS] {
+        let mut child = self
+            .client("parec")
+            .args(["--raw", "--format=float32le", "--rate=48000"])
+            .arg(format!("--channels={CHANNELS}"))
+            .args(["--latency-msec=20", "--device", source])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let count = |seconds: f32| (seconds * 48_000.0) as usize * CHANNELS * 4;
+        let mut bytes = vec![0; count(skip + seconds)];
+        let read = child.stdout.take().unwrap().read_exact(&mut bytes);
+        let _ = child.kill();
+        let _ = child.wait();
+        read.unwrap();
+        let samples: Vec<f32> = bytes[count(skip)..]
+            .chunks_exact(4)
+            .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
+            .collect();
+        std::array::from_fn(|channel| {
+            let own = samples.iter().skip(channel).step_by(CHANNELS);
+            own.copied().collect()
+        })
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Plays until it is dropped.
+pub struct Player {
+    child: Child,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
