@@ -4,6 +4,7 @@
 //! argument ([`std::time::Duration`] since a start that the caller chose, never going back), and so is
 //! randomness.
 //!
+//! - [`processing`]: echo, noise and loudness; push to talk and mute.
 //! - [`codec`]: Opus with everything that loss asks of it: in-band FEC, deep concealment, DRED.
 //! - [`red`]: redundant payloads (RFC 2198), packed and parsed.
 //! - [`redundancy`]: how much of it a peer's network needs.
@@ -12,6 +13,7 @@
 //! - [`mixer`]: many streams into one that never clips.
 //!
 //! The shells around them:
+//! - [`device`]: microphones and loudspeakers; [`wav`]: files in their place.
 //! - [`peer`]: one connection with one other person, over WebRTC.
 //! - [`call`]: all of it together, a frame of sound in and one out every 10 ms.
 //!

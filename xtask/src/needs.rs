@@ -24,6 +24,8 @@ enum Test {
     Program(&'static [&'static str]),
     /// This cargo subcommand answers.
     Cargo(&'static str),
+    /// `pkg-config` knows this library.
+    Library(&'static str),
 }
 
 /// Where it comes from.
@@ -46,6 +48,34 @@ pub const CMAKE: Need = Need {
     why: "the Opus codec is built with it",
     test: Test::Program(&["cmake"]),
     source: Source::Apt("cmake"),
+};
+/// For finding the libraries of the operating system.
+pub const PKG_CONFIG: Need = Need {
+    name: "pkg-config",
+    why: "the sound library is found with it",
+    test: Test::Program(&["pkg-config"]),
+    source: Source::Apt("pkg-config"),
+};
+/// For building the voice library on Linux.
+pub const ALSA: Need = Need {
+    name: "the ALSA library",
+    why: "microphones and loudspeakers are reached through it",
+    test: Test::Library("alsa"),
+    source: Source::Apt("libasound2-dev"),
+};
+/// For the tests of the sound devices on Linux.
+pub const PULSEAUDIO: Need = Need {
+    name: "pulseaudio",
+    why: "the tests of the sound devices start one of their own",
+    test: Test::Program(&["pulseaudio"]),
+    source: Source::Apt("pulseaudio"),
+};
+/// For the tests of the sound devices on Linux.
+pub const PULSEAUDIO_UTILS: Need = Need {
+    name: "pactl",
+    why: "the tests of the sound devices plug them in and out with it",
+    test: Test::Program(&["pactl"]),
+    source: Source::Apt("pulseaudio-utils"),
 };
 /// For checking the TypeScript types.
 pub const NODE: Need = Need {
@@ -93,6 +123,12 @@ impl Need {
         match self.test {
             Test::Program(names) => names.iter().any(|name| on_path(name)),
             Test::Cargo(subcommand) => cargo(&[subcommand, "--version"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success()),
+            Test::Library(name) => Command::new("pkg-config")
+                .args(["--exists", name])
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .status()

@@ -35,7 +35,7 @@ pub struct Args {
 
 pub fn test(args: Args) -> Result<ExitCode> {
     let started = Instant::now();
-    let needs = [
+    let mut needs = vec![
         needs::C_COMPILER,
         needs::CMAKE,
         needs::RUSTFMT,
@@ -43,6 +43,14 @@ pub fn test(args: Args) -> Result<ExitCode> {
         needs::NODE,
         needs::NPM,
     ];
+    if cfg!(target_os = "linux") {
+        needs.extend([
+            needs::PKG_CONFIG,
+            needs::ALSA,
+            needs::PULSEAUDIO,
+            needs::PULSEAUDIO_UTILS,
+        ]);
+    }
     if args.filter.is_none() {
         needs::provide(&needs, args.yes)?;
     }

@@ -13,7 +13,7 @@ use std::{
 use cpal::{
     BufferSize, Device, Error, ErrorKind, FromSample, I24, Sample, SampleFormat, SizedSample,
     Stream, StreamConfig, SupportedBufferSize, SupportedStreamConfig, SupportedStreamConfigRange,
-    traits::{DeviceTrait, StreamTrait},
+    traits::{DeviceTrait, HostTrait, StreamTrait},
 };
 
 use super::{
@@ -108,13 +108,30 @@ pub(super) fn open(
     let opener = thread::Builder::new().name("open sound device".to_owned());
     opener
         .spawn(move || {
-            let _ = done.send(open_at_leisure(&device, direction, &wakes));
+            let opened = reconnected(&device, direction)
+                .and_then(|device| open_at_leisure(&device, direction, &wakes));
+            let _ = done.send(opened);
         })
         .map_err(|_| DeviceProblem::Failed)?;
     match opened.recv_timeout(OPENING) {
         Ok(result) => result.map_err(|error| problem(&error)),
         Err(_) => Err(DeviceProblem::Stalled),
     }
+}
+
+/// The same device over a connection of its own: PulseAudio refuses to play one connection's streams
+/// on two devices (cpal puts them into one group), which is what a change without a gap does.
+fn reconnected(device: &Device, direction: Direction) -> Result<Device, Error> {
+    let id = device.id()?;
+    let host = cpal::host_from_id(id.host())?;
+    let found = host.devices()?.find(|other| {
+        let fits = match direction {
+            Direction::Input => other.supports_input(),
+            Direction::Output => other.supports_output(),
+        };
+        fits && other.id().ok().as_ref() == Some(&id)
+    });
+    found.ok_or(ErrorKind::DeviceNotAvailable.into())
 }
 
 fn open_at_leisure(
