@@ -112,7 +112,7 @@ impl WavSource {
 
     /// Whether everything has been read.
     pub fn is_at_end(&self) -> bool {
-        self.at >= self.sound.len() && !(self.repeats && !self.sound.is_empty())
+        self.at >= self.sound.len() && (!self.repeats || self.sound.is_empty())
     }
 }
 

@@ -70,7 +70,7 @@ fn frame_at(rate: u32) -> usize {
 pub fn capture(rate: u32, wake: Wake) -> Option<(CaptureTap, CapturePort)> {
     let resampler = match rate {
         SAMPLE_RATE => None,
-        rate => Some(ToFrames::new(rate)?),
+        rate => Some(Box::new(ToFrames::new(rate)?)),
     };
     let (producer, consumer) = ring(rate);
     let stats = Arc::new(RingStats::default());
@@ -92,7 +92,7 @@ pub fn capture(rate: u32, wake: Wake) -> Option<(CaptureTap, CapturePort)> {
 pub fn playback(rate: u32, wake: Wake) -> Option<(PlaybackPort, PlaybackTap)> {
     let resampler = match rate {
         SAMPLE_RATE => None,
-        rate => Some(FromFrames::new(rate)?),
+        rate => Some(Box::new(FromFrames::new(rate)?)),
     };
     let (producer, consumer) = ring(rate);
     let stats = Arc::new(RingStats::default());
@@ -156,7 +156,7 @@ impl CaptureTap {
 pub struct CapturePort {
     ring: Consumer<f32>,
     stats: Arc<RingStats>,
-    resampler: Option<ToFrames>,
+    resampler: Option<Box<ToFrames>>,
     /// Length of 10 ms in the device's rate.
     frame: usize,
 }
@@ -252,7 +252,7 @@ impl PlaybackTap {
 pub struct PlaybackPort {
     ring: Producer<f32>,
     stats: Arc<RingStats>,
-    resampler: Option<FromFrames>,
+    resampler: Option<Box<FromFrames>>,
     /// Length of 10 ms in the device's rate.
     frame: usize,
     margin: usize,

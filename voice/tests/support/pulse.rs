@@ -64,8 +64,12 @@ pub fn alone(name: &str, test: impl FnOnce(&Path)) {
         .output();
     let _ = fs::remove_dir_all(&folder);
     let run = run.unwrap();
-    println!("{}", String::from_utf8_lossy(&run.stdout));
-    println!("{}", String::from_utf8_lossy(&run.stderr));
+    for line in [&run.stdout, &run.stderr].map(|text| String::from_utf8_lossy(text)) {
+        // Indented, so that nobody counts its results as results.
+        for line in line.lines() {
+            println!("    {line}");
+        }
+    }
     assert!(run.status.success(), "{name} failed");
 }
 
