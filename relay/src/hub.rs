@@ -157,6 +157,12 @@ impl Hub {
         self.send(Input::CloseAll(code)).await;
     }
 
+    /// Waits for the end of the actor, which comes before that of the last handle only when it has
+    /// panicked.
+    pub async fn ended(&self) {
+        self.inputs.closed().await;
+    }
+
     async fn ask<T>(&self, input: impl FnOnce(Reply<T>) -> Input) -> Result<T, ApiError> {
         let (reply, answer) = oneshot::channel();
         self.send(input(reply)).await;

@@ -51,10 +51,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
     };
-    server
-        .run(shutdown)
-        .await
-        .context("can't start the relay's threads")
+    server.run(shutdown).await.context("the relay can't go on")
 }
 
 /// Says where the relay is, for people and for scripts that let it choose its port.

@@ -177,6 +177,8 @@ impl Server {
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
+                // Better to be restarted than to go on with nobody at home.
+                () = hub.ended() => return Err(io::Error::other("the room has stopped")),
                 () = sleep(SWEEP_INTERVAL) => addresses.sweep(clock.now()),
             }
         }

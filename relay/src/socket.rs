@@ -91,9 +91,7 @@ impl SocketLink {
             },
         )
     }
-}
 
-impl SocketLink {
     /// Closes the connection of a reader that is too far behind.
     fn give_up(&mut self) -> bool {
         if self.close.is_some() {
@@ -321,12 +319,13 @@ impl Connection<'_> {
                 return Err(End::Close(code.unwrap_or(CloseCode::Unauthorized)));
             }
         }
+        let written_at = Instant::now();
         for frame in batch.drain(..) {
             self.outbound
                 .queued
                 .fetch_sub(frame.json.len(), Ordering::Relaxed);
             if let Some(heard_at) = frame.heard_at {
-                self.metrics.latency.record(heard_at.elapsed());
+                self.metrics.latency.record(written_at - heard_at);
             }
         }
         // An idle connection should not hold on to what a busy moment needed.
