@@ -1,9 +1,9 @@
 //! A call with everybody near: the microphone's sound in, what is to be played out.
 //!
-//! A [`Call`] is driven from outside and never waits. Every 10 ms [`Call::tick`] takes a frame of the
-//! microphone and gives one for the loudspeaker; in between, [`Call::pump`] may be called to pass on
-//! sooner what has come. What it wants said or known is in [`Call::next_event`]. It belongs on the
-//! processing thread: it encodes and decodes.
+//! A [`Call`] is driven from outside and never waits. [`Call::say`] takes 10 ms of the microphone and
+//! [`Call::hear`] gives 10 ms for the loudspeaker, each at its own device's pace; in between,
+//! [`Call::pump`] may be called to pass on sooner what has come. What it wants said or known is in
+//! [`Call::next_event`]. It belongs on the processing thread: it encodes and decodes.
 //!
 //! It joins what this crate is made of: the [mesh](crate::mesh) decides with whom there is a
 //! [`Peer`](crate::peer), each with its own playout and redundancy; one encoder suits them all.
@@ -108,13 +108,16 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
         config: CallConfig,
         runtime: Handle,
         start: Instant,
-        rng: R,
+        mut rng: R,
     ) -> Result<Self, CallError> {
+        let mut mesh = Mesh::new(config.mesh);
+        let relay = config.ice_servers.iter().any(IceServer::is_relay);
+        mesh.handle(MeshEvent::Relay(relay), Duration::ZERO, &mut rng);
         Ok(Self {
             runtime,
             start,
             rng,
-            mesh: Mesh::new(config.mesh),
+            mesh,
             config,
             polite: BTreeMap::new(),
             sources: BTreeMap::new(),
@@ -196,6 +199,18 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
         }
     }
 
+    /// The servers that connections made from now on are made with. Those that there are keep theirs.
+    pub fn set_ice_servers(&mut self, servers: Vec<IceServer>, now: Duration) {
+        self.config.ice_servers = servers;
+        let relay = self.config.ice_servers.iter().any(IceServer::is_relay);
+        self.tell_mesh(MeshEvent::Relay(relay), now);
+    }
+
+    /// How many others are to be connected with at most. Whoever is too many is let go, the furthest first.
+    pub fn set_max_peers(&mut self, max_peers: usize, now: Duration) {
+        self.tell_mesh(MeshEvent::MaxPeers(max_peers), now);
+    }
+
     /// Whether nobody is to be heard.
     pub fn deafen(&mut self, deafened: bool) {
         self.mixer.deafen(deafened);
@@ -233,14 +248,9 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
         }
     }
 
-    /// Takes 10 ms of the microphone's sound (`None`: muted, or there is no microphone) and gives the
-    /// 10 ms to be played at `now`. To be called every 10 ms of the sound device's time.
-    pub fn tick(
-        &mut self,
-        now: Duration,
-        microphone: Option<&[f32; FRAME]>,
-        out: &mut [f32; FRAME],
-    ) {
+    /// Takes 10 ms of the microphone's sound (`None`: muted, or there is no microphone) and sends it. To
+    /// be called every 10 ms of the microphone's time, also while nothing is said.
+    pub fn say(&mut self, now: Duration, microphone: Option<&[f32; FRAME]>) {
         self.pump(now);
         let plan = redundancy::plan(
             self.links
@@ -260,10 +270,12 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
                 self.tell_mesh(MeshEvent::Hears { peer, hears_me }, now);
             }
         }
-        self.mix(now, out);
     }
 
-    fn mix(&mut self, now: Duration, out: &mut [f32; FRAME]) {
+    /// Gives the 10 ms of everybody's sound to be played at `now`. To be called every 10 ms of the
+    /// loudspeaker's time.
+    pub fn hear(&mut self, now: Duration, out: &mut [f32; FRAME]) {
+        self.pump(now);
         self.mixer.begin();
         // Here and not on the heap: nothing is to be allocated for a frame.
         let mut frame = [0.0; FRAME];
@@ -316,12 +328,12 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
                 Action::Accept { peer, policy } => self.open(peer, policy, false, now),
                 Action::Refuse { peer } => {
                     self.held.remove(&peer);
-                    self.say(peer, Signal::Bye);
+                    self.send(peer, Signal::Bye);
                 }
                 Action::Close { peer, bye } => {
                     self.close(peer);
                     if bye {
-                        self.say(peer, Signal::Bye);
+                        self.send(peer, Signal::Bye);
                     }
                 }
                 Action::RestartIce { peer } => {
@@ -334,7 +346,7 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
         }
     }
 
-    fn say(&mut self, to: Id, signal: Signal) {
+    fn send(&mut self, to: Id, signal: Signal) {
         self.events.push_back(CallEvent::Signal { to, signal });
     }
 
@@ -379,7 +391,7 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
 
     fn progress(&mut self, peer: Id, progress: Progress, now: Duration) {
         match progress {
-            Progress::Event(PeerEvent::Signal(signal)) => self.say(peer, signal),
+            Progress::Event(PeerEvent::Signal(signal)) => self.send(peer, signal),
             Progress::Event(PeerEvent::Foreign(offer)) => self.offered(peer, offer, now),
             Progress::Event(PeerEvent::Report { report, arriving }) => {
                 if let Some(link) = self.links.get_mut(&peer)

@@ -38,7 +38,7 @@ use std::{
 
 use rand::{Rng, RngExt};
 
-pub use words::{Action, Event, MeshConfig, Notice, Policy};
+pub use words::{Action, Event, LinkState, MeshConfig, Notice, Policy};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Link {
@@ -74,6 +74,8 @@ struct Peer {
     told_unheard: bool,
     /// How often they refused since there was a connection.
     refusals: u32,
+    /// Whether all attempts failed since there was one.
+    unreachable: bool,
 }
 
 impl Peer {
@@ -111,6 +113,10 @@ pub struct Mesh<Id> {
     blocked: BTreeSet<Id>,
     actions: VecDeque<Action<Id>>,
     full: bool,
+    /// Whether there is a relay.
+    relay: bool,
+    /// Whether the person was told that there is none.
+    told_no_relay: bool,
 }
 
 impl<Id: Ord + Copy> Mesh<Id> {
@@ -122,6 +128,8 @@ impl<Id: Ord + Copy> Mesh<Id> {
             blocked: BTreeSet::new(),
             actions: VecDeque::new(),
             full: false,
+            relay: true,
+            told_no_relay: false,
         }
     }
 
@@ -150,6 +158,22 @@ impl<Id: Ord + Copy> Mesh<Id> {
             .map(|(&id, _)| id)
     }
 
+    /// How the connection with somebody stands; `None` for nobody known.
+    pub fn state(&self, peer: Id) -> Option<LinkState> {
+        let peer = self.peers.get(&peer)?;
+        Some(match peer.link {
+            Link::Connecting { .. } => LinkState::Connecting,
+            Link::Connected { .. } => LinkState::Connected,
+            Link::Interrupted { .. } => LinkState::Interrupted,
+            Link::None { .. } if peer.blocked => LinkState::Waiting,
+            _ if peer.unreachable || self.stranded() => LinkState::Unreachable,
+            Link::None { .. } if peer.refusals > 0 || !self.takes(peer, self.room()) => {
+                LinkState::Waiting
+            }
+            Link::None { .. } | Link::Waiting { .. } => LinkState::Connecting,
+        })
+    }
+
     /// Takes in what happened at `now`.
     pub fn handle(&mut self, event: Event<Id>, now: Duration, rng: &mut impl Rng) {
         match event {
@@ -168,6 +192,7 @@ impl<Id: Ord + Copy> Mesh<Id> {
                     unheard_restarted: false,
                     told_unheard: false,
                     refusals: 0,
+                    unreachable: false,
                 });
                 known.polite = polite;
                 known.near_edge_m = near_edge_m;
@@ -217,7 +242,12 @@ impl<Id: Ord + Copy> Mesh<Id> {
                     }
                 }
                 self.config.relay_only = relay_only;
+                if !relay_only {
+                    self.try_again(now);
+                }
             }
+            Event::Relay(relay) => self.relay(relay, now),
+            Event::MaxPeers(max_peers) => self.limit(max_peers, now, rng),
         }
         self.tick(now, rng);
     }
@@ -236,6 +266,12 @@ impl<Id: Ord + Copy> Mesh<Id> {
         }
         self.fill(now);
         self.tell_whether_full();
+        self.tell_whether_stranded();
+    }
+
+    /// Whether nobody can be connected to: by the relay only, and there is none.
+    const fn stranded(&self) -> bool {
+        self.config.relay_only && !self.relay
     }
 
     fn linked(&self) -> impl Iterator<Item = Id> + '_ {
@@ -269,7 +305,7 @@ impl<Id: Ord + Copy> Mesh<Id> {
     fn takes(&self, peer: &Peer, (free, furthest): (usize, Option<u32>)) -> bool {
         let displaces =
             furthest.is_some_and(|f| f >= peer.near_edge_m.saturating_add(self.config.margin_m));
-        !peer.blocked && (free > 0 || displaces)
+        !peer.blocked && !self.stranded() && (free > 0 || displaces)
     }
 
     /// Gives free places to the nearest who have none.
@@ -313,7 +349,7 @@ impl<Id: Ord + Copy> Mesh<Id> {
     /// Direct first, then the relay, then in turn.
     fn policy(&self, peer: Id) -> Policy {
         let failures = self.peers.get(&peer).map_or(0, |p| p.failures);
-        if self.config.relay_only || failures % 2 == 1 {
+        if self.config.relay_only || (self.relay && failures % 2 == 1) {
             Policy::RelayOnly
         } else {
             Policy::Any
@@ -326,7 +362,7 @@ impl<Id: Ord + Copy> Mesh<Id> {
             self.actions.push_back(Action::Refuse { peer });
             return;
         };
-        if !known.linked() && !self.takes(known, room) {
+        if self.stranded() || (!known.linked() && !self.takes(known, room)) {
             self.actions.push_back(Action::Refuse { peer });
             return;
         }
@@ -366,6 +402,7 @@ impl<Id: Ord + Copy> Mesh<Id> {
             known.unheard_restarted = false;
         }
         known.refusals = 0;
+        known.unreachable = false;
         known.link = Link::Connected { since: now };
         if self.linked().count() > self.config.max_peers
             && let Some((furthest, _)) = self.furthest()
@@ -408,6 +445,7 @@ impl<Id: Ord + Copy> Mesh<Id> {
             1 => Duration::ZERO,
             n if n >= self.config.attempts => {
                 known.failures = 0;
+                known.unreachable = true;
                 self.actions
                     .push_back(Action::Tell(Notice::Unreachable { peer }));
                 self.spread(self.config.again * 4, rng)
@@ -460,6 +498,51 @@ impl<Id: Ord + Copy> Mesh<Id> {
         for peer in again {
             // What was gathered is worth nothing.
             self.unlink(peer, true, now);
+        }
+    }
+
+    fn relay(&mut self, relay: bool, now: Duration) {
+        let came = relay && !self.relay;
+        self.relay = relay;
+        if came {
+            self.try_again(now);
+        } else if self.stranded() {
+            let hopeless: Vec<Id> = self
+                .peers
+                .iter()
+                .filter(|(_, peer)| peer.linked() && !peer.connected())
+                .map(|(&id, _)| id)
+                .collect();
+            for peer in hopeless {
+                self.unlink(peer, true, now);
+            }
+        }
+    }
+
+    /// What failed or found no way before may find one now.
+    fn try_again(&mut self, now: Duration) {
+        for peer in self.peers.values_mut() {
+            if let Link::None { until } = &mut peer.link {
+                *until = now.min(*until);
+                peer.failures = 0;
+                peer.refusals = 0;
+                peer.unreachable = false;
+            }
+        }
+    }
+
+    fn limit(&mut self, max_peers: usize, now: Duration, rng: &mut impl Rng) {
+        self.config.max_peers = max_peers;
+        let mut linked: Vec<(u32, Id)> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.linked())
+            .map(|(&id, peer)| (peer.near_edge_m, id))
+            .collect();
+        linked.sort_unstable();
+        for (_, peer) in linked.into_iter().skip(max_peers) {
+            let until = now + self.spread(self.config.again, rng);
+            self.unlink(peer, true, until);
         }
     }
 
@@ -540,6 +623,16 @@ impl<Id: Ord + Copy> Mesh<Id> {
             self.full = full;
             self.actions
                 .push_back(Action::Tell(Notice::RoomFull { full }));
+        }
+    }
+
+    /// Only once there is somebody: servers may be named after the call has begun.
+    fn tell_whether_stranded(&mut self) {
+        if !self.stranded() {
+            self.told_no_relay = false;
+        } else if !self.told_no_relay && self.peers.values().any(|peer| !peer.blocked) {
+            self.told_no_relay = true;
+            self.actions.push_back(Action::Tell(Notice::NoRelay));
         }
     }
 

@@ -118,7 +118,8 @@ impl Room {
         for person in &mut self.people {
             let frame = person.frame();
             let mut out = [0.0; FRAME];
-            person.call.tick(now, frame.as_ref(), &mut out);
+            person.call.say(now, frame.as_ref());
+            person.call.hear(now, &mut out);
             person.heard.extend_from_slice(&out);
         }
         self.carry();

@@ -391,6 +391,81 @@ fn hiding_the_address_makes_every_connection_anew_over_the_relay() {
     assert_eq!(rig.on(Event::RelayOnly(false)), []);
 }
 
+#[test]
+fn hiding_the_address_without_a_relay_is_said_once_and_hammers_nobody() {
+    let mut rig = Rig::with(MeshConfig {
+        relay_only: true,
+        ..MeshConfig::default()
+    });
+    assert_eq!(rig.on(Event::Relay(false)), [], "nobody there to miss");
+    assert_eq!(rig.appear(1, false, 0), [Action::Tell(Notice::NoRelay)]);
+    assert_eq!(rig.mesh.state(1), Some(LinkState::Unreachable));
+    assert_eq!(rig.appear(2, true, 0), []);
+    assert_eq!(rig.pass(ms(600_000)), []);
+    assert_eq!(
+        rig.on(Event::Offered { peer: 2 }),
+        [Action::Refuse { peer: 2 }]
+    );
+    // A relay: both are tried at once.
+    let actions = rig.on(Event::Relay(true));
+    assert_eq!(actions, [offer(1, Policy::RelayOnly)]);
+    let actions = rig.pass(ms(1_000));
+    assert_eq!(actions, [(rig.now, offer(2, Policy::RelayOnly))]);
+    rig.on(Event::Connected { peer: 1 });
+    // It goes: what there is stays, what was being made is given up, and it is said again.
+    assert_eq!(
+        rig.on(Event::Relay(false)),
+        [
+            Action::Close { peer: 2, bye: true },
+            Action::Tell(Notice::NoRelay)
+        ]
+    );
+    assert_eq!(rig.connected(), [1]);
+    assert_eq!(rig.pass(ms(600_000)), []);
+    // The address need not be hidden any more.
+    rig.on(Event::RelayOnly(false));
+    assert_eq!(rig.pass(ms(1_000)), [(rig.now, offer(2, Policy::Any))]);
+}
+
+#[test]
+fn without_a_relay_direct_attempts_follow_direct_ones() {
+    let mut rig = Rig::new();
+    rig.on(Event::Relay(false));
+    rig.appear(1, false, 0);
+    let offers: Vec<Action<u32>> = rig
+        .pass(ms(100_000))
+        .into_iter()
+        .map(|(_, action)| action)
+        .filter(|action| matches!(action, Action::Offer { .. }))
+        .collect();
+    assert_eq!(offers, vec![offer(1, Policy::Any); 5], "the first is made");
+    assert_eq!(rig.mesh.state(1), Some(LinkState::Unreachable));
+}
+
+#[test]
+fn a_smaller_room_lets_the_furthest_go_and_a_larger_one_takes_them_back() {
+    let mut rig = Rig::new();
+    for (peer, metres) in [(1, 300), (2, 0), (3, 100)] {
+        rig.connect(peer, metres);
+    }
+    assert_eq!(
+        rig.on(Event::MaxPeers(1)),
+        [
+            Action::Close { peer: 3, bye: true },
+            Action::Close { peer: 1, bye: true },
+            Action::Tell(Notice::RoomFull { full: true })
+        ]
+    );
+    assert_eq!(rig.connected(), [2]);
+    assert_eq!(rig.mesh.state(1), Some(LinkState::Waiting));
+    assert_eq!(rig.mesh.state(9), None);
+    assert_eq!(rig.pass(ms(100_000)), []);
+    let actions = rig.on(Event::MaxPeers(8));
+    for action in [offer(1, Policy::Any), offer(3, Policy::Any)] {
+        assert!(actions.contains(&action), "{actions:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn whatever_happens_the_limit_holds_and_time_goes_on(

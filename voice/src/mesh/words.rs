@@ -126,6 +126,10 @@ pub enum Event<Id> {
     },
     /// Whether only the relay is to be used; connections that may be direct are made anew.
     RelayOnly(bool),
+    /// Whether there is a relay (TURN) that could be used; assumed until told otherwise.
+    Relay(bool),
+    /// Connections at most from now on; the furthest are let go.
+    MaxPeers(usize),
 }
 
 /// What to do.
@@ -186,4 +190,22 @@ pub enum Notice<Id> {
         /// Whether it is.
         full: bool,
     },
+    /// Only the relay is to be used and there is none, so nobody can be connected to. Told once until that
+    /// changes.
+    NoRelay,
+}
+
+/// How the connection with somebody stands, as a person would put it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// There is none: the room is full, here or there, or they are blocked.
+    Waiting,
+    /// It is being made, or will be made again soon.
+    Connecting,
+    /// Sound can flow.
+    Connected,
+    /// Nothing comes through at present.
+    Interrupted,
+    /// No way was found; it will be tried again, but not soon.
+    Unreachable,
 }

@@ -44,6 +44,17 @@ pub struct IceServer {
     pub credential: String,
 }
 
+impl IceServer {
+    /// Whether it relays, and so can hide an address: TURN over UDP.
+    pub fn is_relay(&self) -> bool {
+        self.urls.iter().any(|url| is_turn(url))
+    }
+}
+
+fn is_turn(url: &str) -> bool {
+    url.starts_with("turn:") && !url.contains("transport=tcp")
+}
+
 /// How a connection is set up.
 #[derive(Clone, Debug)]
 pub struct PeerConfig {
@@ -77,8 +88,7 @@ pub(super) async fn connection(
     stream: u32,
     handler: &Handler,
 ) -> Result<Arc<dyn PeerConnection>, PeerError> {
-    let relay = |server: &RTCIceServer| server.urls.iter().any(|url| url.starts_with("turn:"));
-    if config.policy == Policy::RelayOnly && !servers(config).iter().any(relay) {
+    if config.policy == Policy::RelayOnly && !config.ice_servers.iter().any(IceServer::is_relay) {
         return Err(PeerError::NoRelay);
     }
     if !config.addresses.is_empty() {
@@ -147,7 +157,7 @@ fn servers(config: &PeerConfig) -> Vec<RTCIceServer> {
                 .filter(|url| {
                     // In relay-only mode no STUN server needs to know either.
                     let stun = config.policy == Policy::Any && url.starts_with("stun:");
-                    stun || (url.starts_with("turn:") && !url.contains("transport=tcp"))
+                    stun || is_turn(url)
                 })
                 .cloned()
                 .collect(),
