@@ -1,2 +1,13 @@
 //! What tests and benches measure with. Each part starts the real thing on free ports or in a place
 //! of its own, and stops it when it is dropped.
+
+pub mod headless;
+#[cfg(target_os = "linux")]
+pub mod lossy;
+pub mod pesq;
+pub mod process;
+pub mod programs;
+#[cfg(unix)]
+pub mod pulse;
+pub mod relay;
+pub mod sound;

@@ -77,6 +77,20 @@ pub const PULSEAUDIO_UTILS: Need = Need {
     test: Test::Program(&["pactl"]),
     source: Source::Apt("pulseaudio-utils"),
 };
+/// For the tests of a bad network on Linux.
+pub const IPROUTE: Need = Need {
+    name: "ip",
+    why: "the tests of a bad network make one of their own",
+    test: Test::Program(&["ip"]),
+    source: Source::Apt("iproute2"),
+};
+/// For the tests of a bad network, and to score sound.
+pub const PYTHON: Need = Need {
+    name: "python3",
+    why: "the tests of a bad network talk across it",
+    test: Test::Program(&["python3"]),
+    source: Source::Apt("python3"),
+};
 /// For checking the TypeScript types.
 pub const NODE: Need = Need {
     name: "node",

@@ -49,6 +49,8 @@ pub fn test(args: Args) -> Result<ExitCode> {
             needs::ALSA,
             needs::PULSEAUDIO,
             needs::PULSEAUDIO_UTILS,
+            needs::IPROUTE,
+            needs::PYTHON,
         ]);
     }
     if args.filter.is_none() {
