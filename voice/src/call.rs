@@ -9,6 +9,7 @@
 //! [`Peer`](crate::peer), each with its own playout and redundancy; one encoder suits them all.
 
 mod link;
+mod quality;
 mod voice;
 
 use std::{
@@ -30,6 +31,7 @@ use crate::{
     redundancy,
 };
 use link::{Leaving, Link, Progress, Sent};
+pub use quality::Quality;
 use voice::Voice;
 
 /// Signals that are kept of an offer until there is a connection that takes them.
@@ -78,6 +80,15 @@ pub enum CallEvent<Id> {
     Notice(Notice<Id>),
 }
 
+/// How long the first sound took.
+#[derive(Clone, Copy, Debug)]
+enum Beginning {
+    /// The first signal went, or came, then.
+    Signalled(Duration),
+    /// So long after it there was sound.
+    Heard(Duration),
+}
+
 /// A call. `Id` tells people apart; `R` spreads attempts over time. See the [module](self).
 #[derive(Debug)]
 pub struct Call<Id, R> {
@@ -90,6 +101,7 @@ pub struct Call<Id, R> {
     polite: BTreeMap<Id, bool>,
     sources: BTreeMap<Id, SourceSettings>,
     links: BTreeMap<Id, Link>,
+    began: BTreeMap<Id, Beginning>,
     /// Offers that the mesh is being asked about, with the candidates behind them.
     held: BTreeMap<Id, Vec<Signal>>,
     /// Streams that fade out.
@@ -122,6 +134,7 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
             polite: BTreeMap::new(),
             sources: BTreeMap::new(),
             links: BTreeMap::new(),
+            began: BTreeMap::new(),
             held: BTreeMap::new(),
             leaving: Vec::new(),
             mixer: Mixer::new(),
@@ -152,6 +165,7 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
                 self.polite.remove(&peer);
                 self.held.remove(&peer);
                 self.sources.remove(&peer);
+                self.began.remove(&peer);
             }
             _ => {}
         }
@@ -226,6 +240,23 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
         self.links.get(&peer).map(|link| link.playout().stats(now))
     }
 
+    /// How well somebody is heard, and hears; `None` for somebody of whom nothing was said.
+    pub fn quality(&self, peer: Id, now: Duration) -> Option<Quality> {
+        let state = self.mesh.state(peer)?;
+        let quality = match self.links.get(&peer) {
+            Some(link) => link.quality(state, now),
+            None => Quality::none(state),
+        };
+        let first_sound = match self.began.get(&peer) {
+            Some(&Beginning::Heard(after)) => Some(after),
+            _ => None,
+        };
+        Some(Quality {
+            first_sound,
+            ..quality
+        })
+    }
+
     /// With whom there is a connection.
     pub fn connected(&self) -> impl Iterator<Item = Id> + '_ {
         self.mesh.connected()
@@ -280,8 +311,13 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
         // Here and not on the heap: nothing is to be allocated for a frame.
         let mut frame = [0.0; FRAME];
         for (&id, link) in &mut self.links {
-            if link.playout_mut().tick(now, &mut frame) == Heard::Sound {
+            if link.hear(now, &mut frame) == Heard::Sound {
                 self.mixer.add(id, &frame);
+                if let Some(began) = self.began.get_mut(&id)
+                    && let Beginning::Signalled(at) = *began
+                {
+                    *began = Beginning::Heard(now.saturating_sub(at));
+                }
             }
         }
         for (id, mut playout) in self.leaving.drain(..) {
@@ -313,6 +349,7 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
             return;
         }
         self.held.insert(from, vec![offer]);
+        self.began.entry(from).or_insert(Beginning::Signalled(now));
         self.tell_mesh(MeshEvent::Offered { peer: from }, now);
     }
 
@@ -352,6 +389,7 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
 
     fn open(&mut self, peer: Id, policy: Policy, offer: bool, now: Duration) {
         self.close(peer);
+        self.began.entry(peer).or_insert(Beginning::Signalled(now));
         let config = PeerConfig {
             polite: self.polite.get(&peer).copied().unwrap_or_default(),
             policy,

@@ -19,17 +19,11 @@ mod negotiation;
 pub mod scrub;
 mod stats;
 
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicU64, Ordering},
-};
-
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
-use webrtc::peer_connection::PeerConnection;
 
 use crate::redundancy::ReceiverReport;
 
@@ -152,18 +146,7 @@ pub struct Peer {
     // Dropping it closes the connection.
     _close: oneshot::Sender<()>,
     actor: JoinHandle<()>,
-    connection: ConnectionRef,
     shared: watch::Receiver<media::Shared>,
-    dropped: Arc<AtomicU64>,
-}
-
-// The connection is the actor's; tasks of its own would else keep it alive.
-struct ConnectionRef(Weak<dyn PeerConnection>);
-
-impl std::fmt::Debug for ConnectionRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ConnectionRef")
-    }
 }
 
 impl Peer {
@@ -179,25 +162,13 @@ impl Peer {
         let (shared_sender, shared) = watch::channel(media::Shared::default());
         let (sender, outgoing) = media::outgoing(rand::random());
         let (incoming, packets) = media::incoming();
-        let dropped = Arc::default();
-        let actor = Actor::new(
-            config,
-            event_sender,
-            shared_sender,
-            outgoing,
-            incoming,
-            Arc::clone(&dropped),
-        )
-        .await?;
-        let connection = ConnectionRef(actor.connection());
+        let actor = Actor::new(config, event_sender, shared_sender, outgoing, incoming).await?;
         let actor = tokio::spawn(actor.run(command_receiver, closing));
         let peer = Self {
             commands,
             _close: close,
             actor,
-            connection,
             shared,
-            dropped,
         };
         Ok(Opened {
             peer,
@@ -244,17 +215,9 @@ impl Peer {
         self.shared.borrow().send_as
     }
 
-    /// How well it does now.
-    pub async fn stats(&self) -> Stats {
-        let stats = match self.connection.0.upgrade() {
-            Some(connection) => Stats::read(&*connection).await,
-            None => Stats::default(),
-        };
-        Stats {
-            send_loss: self.shared.borrow().send_loss,
-            dropped: self.dropped.load(Ordering::Relaxed),
-            ..stats
-        }
+    /// How well it does, as looked at every second since it is connected. Never waits.
+    pub fn stats(&self) -> Stats {
+        self.shared.borrow().stats
     }
 
     /// Closes the connection, and returns when its tasks and sockets are gone.

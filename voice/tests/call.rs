@@ -13,8 +13,8 @@ use std::{
 
 use neartalk_voice::{
     FRAME,
-    call::{Call, CallConfig, CallEvent},
-    mesh::{Event, MeshConfig},
+    call::{Call, CallConfig, CallEvent, Quality},
+    mesh::{Event, LinkState, MeshConfig},
     peer::{Signal, State},
 };
 use rand::{SeedableRng, rngs::SmallRng};
@@ -162,6 +162,11 @@ impl Room {
         }
     }
 
+    fn quality(&self, of: usize, peer: Id) -> Quality {
+        let call = &self.people[of].call;
+        call.quality(peer, self.start.elapsed()).unwrap()
+    }
+
     fn connections(&self) -> Vec<usize> {
         self.people
             .iter()
@@ -213,6 +218,9 @@ fn assert_hears(person: &Person, hz: f32, gain: f32) {
 async fn what_one_says_the_other_hears() {
     let mut room = Room::new(&[Some(440.0), None]);
     room.appear(0, 1);
+    let before = room.quality(0, 1);
+    assert_eq!(before.state, LinkState::Connecting);
+    assert_eq!((before.hears_me, before.first_sound), (None, None));
     room.until("connecting", |room| room.connections() == [1, 1])
         .await;
     room.until("sound", |room| {
@@ -232,6 +240,20 @@ async fn what_one_says_the_other_hears() {
     let stats = room.people[0].call.stats(1, room.start.elapsed()).unwrap();
     println!("{stats:?}");
     assert_eq!(stats.lost, 0);
+    let quality = room.quality(0, 1);
+    println!("{quality:?}");
+    assert_eq!(quality.state, LinkState::Connected);
+    assert_eq!((quality.loss, quality.send_loss), (0.0, Some(0.0)));
+    assert!(quality.concealed < 0.2);
+    assert_eq!(
+        (quality.relayed, quality.hears_me),
+        (Some(false), Some(true))
+    );
+    assert!(quality.round_trip.is_some_and(|time| time < GUARD));
+    assert!(quality.target >= Duration::from_millis(5));
+    assert!(quality.first_sound.is_some_and(|after| after < GUARD));
+    // Who was muted from the start was heard only later.
+    assert!(quality.first_sound > room.quality(1, 0).first_sound);
     assert_hears(&room.people[0], 660.0, 0.5);
     let rest = rms(last_half_second(&room.people[1].heard));
     assert!(rest < 0.01, "{rest}");
@@ -304,7 +326,12 @@ async fn joining_is_quick() {
         let heard = |person: &Person| person.heard.iter().any(|sample| sample.abs() > 0.05);
         room.until("joining", |room| room.people.iter().all(heard))
             .await;
-        times.push(room.start.elapsed() - began);
+        let took = room.start.elapsed() - began;
+        for (of, peer) in [(0, 1), (1, 0)] {
+            let first = room.quality(of, peer).first_sound.unwrap();
+            assert!(first <= took, "{first:?} of {took:?}");
+        }
+        times.push(took);
     }
     times.sort();
     println!(

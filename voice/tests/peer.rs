@@ -551,18 +551,18 @@ async fn statistics_tell_of_delay_and_loss() {
                 bytes: Bytes::from_static(b"sound"),
             });
             timestamp += 960;
-            let stats = a.peer.stats().await;
+            let stats = a.peer.stats();
             if stats.send_loss.is_some() && stats.rtt.is_some() {
                 return stats;
             }
         }
     })
     .await;
-    println!("{stats:?}; the other side: {:?}", b.peer.stats().await);
+    println!("{stats:?}; the other side: {:?}", b.peer.stats());
     assert_eq!(stats.send_loss, Some(0.0));
     assert_eq!(stats.relayed, Some(false));
     assert!(stats.rtt.unwrap() < Duration::from_secs(1));
-    let theirs: Stats = b.peer.stats().await;
+    let theirs: Stats = b.peer.stats();
     assert!(theirs.received > 10, "{theirs:?}");
     assert_eq!(theirs.receive_lost, 0);
     close(a, b).await;

@@ -8,10 +8,16 @@ use tokio::{
     sync::{mpsc::error::TryRecvError, oneshot},
 };
 
-use super::{HELD_SIGNALS, voice::VoicePacket};
+use super::{
+    HELD_SIGNALS,
+    quality::{Lately, Quality},
+    voice::VoicePacket,
+};
 use crate::{
+    FRAME,
     codec::{CodecError, Decoder},
-    jitter::{JitterConfig, Packet, Playout, Redundant},
+    jitter::{Heard, JitterConfig, Packet, Playout, Redundant},
+    mesh::LinkState,
     peer::{self, Encoding, Event, Opened, Payload, Peer, PeerConfig, PeerError, Signal, State},
     red::{MAX_REDUNDANT, Packer, Red},
     redundancy::{Demand, PeerRedundancy, ReceiverReport},
@@ -67,6 +73,8 @@ pub(super) struct Link {
     red: Vec<u8>,
     /// Packets sent since the last report.
     unreported: u32,
+    hears_me: Option<bool>,
+    lately: Lately,
 }
 
 impl Link {
@@ -94,6 +102,8 @@ impl Link {
             packer: None,
             red: Vec::new(),
             unreported: 0,
+            hears_me: None,
+            lately: Lately::default(),
         })
     }
 
@@ -207,7 +217,30 @@ impl Link {
     ) -> Option<bool> {
         self.redundancy.report(report, now);
         let sent = std::mem::take(&mut self.unreported);
-        (arriving || sent >= TELLING).then_some(arriving)
+        let hears_me = (arriving || sent >= TELLING).then_some(arriving);
+        self.hears_me = hears_me.or(self.hears_me);
+        hears_me
+    }
+
+    /// How well it does, but for what the call knows.
+    pub(super) fn quality(&self, state: LinkState, now: Duration) -> Quality {
+        let stats = self.playout.stats(now);
+        let (loss, concealed) = self.lately.shares(now, &stats);
+        let connection = match &self.connection {
+            Connection::Open(opened) => opened.peer.stats(),
+            _ => peer::Stats::default(),
+        };
+        Quality {
+            loss,
+            concealed,
+            round_trip: connection.rtt,
+            delay: stats.delay,
+            target: stats.target,
+            send_loss: connection.send_loss,
+            relayed: connection.relayed,
+            hears_me: self.hears_me,
+            ..Quality::none(state)
+        }
     }
 
     pub(super) const fn demand(&self) -> Demand {
@@ -244,6 +277,7 @@ impl Link {
         opened.sender.send(payload);
         self.unreported += 1;
         if self.unreported >= UNREPORTED {
+            self.hears_me = Some(false);
             Sent::Unheard
         } else {
             Sent::Fine
@@ -264,8 +298,11 @@ impl Link {
         &self.playout
     }
 
-    pub(super) const fn playout_mut(&mut self) -> &mut Playout<Decoder> {
-        &mut self.playout
+    /// Fetches the 10 ms to be played at `now`.
+    pub(super) fn hear(&mut self, now: Duration, out: &mut [f32; FRAME]) -> Heard {
+        let heard = self.playout.tick(now, out);
+        self.lately.look(now, || self.playout.stats(now));
+        heard
     }
 
     pub(super) fn into_playout(self) -> Leaving {

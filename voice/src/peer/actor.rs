@@ -22,7 +22,7 @@ use super::{
     media::{self, Outgoing, Packet, Shared},
     negotiation::{Negotiation, OnOffer, bounded},
     scrub,
-    stats::{Reception, Stats},
+    stats::{self, Reception},
 };
 use crate::{mesh::Policy, redundancy::ReceiverReport};
 
@@ -31,6 +31,9 @@ const NOTICES: usize = 256;
 
 /// Streams of one peer that are read at once. Everybody sends one; a restarted sender may have another.
 const MAX_TRACKS: usize = 4;
+
+/// Tasks beside those that read streams: one sends, one looks how well that goes.
+const OTHER_TASKS: usize = 2;
 
 /// What the actor is to do.
 #[derive(Debug)]
@@ -97,6 +100,7 @@ pub(super) struct Actor {
     shared: watch::Sender<Shared>,
     incoming: broadcast::Sender<Packet>,
     state: State,
+    dropped: Arc<AtomicU64>,
     /// Number of the packet that the other side had last when it said so.
     last_received: Option<u32>,
     // Aborted when dropped.
@@ -110,8 +114,8 @@ impl Actor {
         shared: watch::Sender<Shared>,
         outgoing: Outgoing,
         incoming: broadcast::Sender<Packet>,
-        dropped: Arc<AtomicU64>,
     ) -> Result<Self, PeerError> {
+        let dropped = Arc::default();
         let (notice_sender, notices) = mpsc::channel(NOTICES);
         let handler = Handler {
             notices: notice_sender,
@@ -126,7 +130,7 @@ impl Actor {
             track,
             stream,
             shared.subscribe(),
-            dropped,
+            Arc::clone(&dropped),
         ));
         Ok(Self {
             connection,
@@ -137,12 +141,13 @@ impl Actor {
             shared,
             incoming,
             state: State::Connecting,
+            dropped,
             last_received: None,
             tasks,
         })
     }
 
-    pub(super) fn connection(&self) -> Weak<dyn PeerConnection> {
+    fn connection(&self) -> Weak<dyn PeerConnection> {
         Arc::downgrade(&self.connection)
     }
 
@@ -213,16 +218,20 @@ impl Actor {
                     RTCPeerConnectionState::Closed => State::Closed,
                     _ => State::Connecting,
                 };
-                if state == State::Connected {
+                if state == State::Connected && !self.shared.borrow().connected {
                     self.shared.send_modify(|shared| shared.connected = true);
+                    self.tasks.spawn(stats::follow(
+                        self.connection(),
+                        self.shared.clone(),
+                        Arc::clone(&self.dropped),
+                    ));
                 }
                 self.enter(state).await?;
             }
             Notice::Track(track) => {
                 // Those that have ended.
                 while self.tasks.try_join_next().is_some() {}
-                // One of them sends.
-                if self.tasks.len() <= MAX_TRACKS {
+                if self.tasks.len() < MAX_TRACKS + OTHER_TASKS {
                     self.tasks.spawn(media::receive(
                         track,
                         self.incoming.clone(),
@@ -233,12 +242,12 @@ impl Actor {
             Notice::Reception(Reception { loss, last }) => {
                 let arriving = self.last_received.replace(last) != Some(last);
                 self.shared
-                    .send_modify(|shared| shared.send_loss = Some(loss));
+                    .send_modify(|shared| shared.stats.send_loss = Some(loss));
                 let report = ReceiverReport {
                     loss,
                     // Which these reports don't tell.
                     burst: 1.0,
-                    round_trip: Stats::read(&*self.connection).await.rtt,
+                    round_trip: self.shared.borrow().stats.rtt,
                 };
                 self.tell(Event::Report { report, arriving }).await?;
             }

@@ -16,7 +16,7 @@ use webrtc::media_stream::{
     track_remote::{TrackRemote, TrackRemoteEvent},
 };
 
-use super::Formats;
+use super::{Formats, Stats};
 use crate::red::Red;
 
 /// Packets that wait to be sent: 320 ms of sound at 20 ms each; older ones are late anyway.
@@ -146,8 +146,8 @@ pub(super) struct Shared {
     pub(super) send_as: Option<Formats>,
     /// What this side takes.
     pub(super) receive_as: Option<Formats>,
-    /// What the other side last said that it loses.
-    pub(super) send_loss: Option<f32>,
+    /// How well the connection did when last looked at, about a second ago at most.
+    pub(super) stats: Stats,
 }
 
 /// Moves payloads into the connection until the sender is gone.

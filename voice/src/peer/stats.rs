@@ -2,6 +2,10 @@
 
 use std::{
     collections::VecDeque,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -11,8 +15,16 @@ use rtc::{
     rtcp::{self, receiver_report::ReceiverReport, sender_report::SenderReport},
     sansio::Protocol,
 };
-use webrtc::error::Error;
-use webrtc::peer_connection::{PeerConnection, RTCStatsReportEntry, StatsSelector};
+use tokio::{sync::watch, time::MissedTickBehavior};
+use webrtc::{
+    error::Error,
+    peer_connection::{PeerConnection, RTCStatsReportEntry, StatsSelector},
+};
+
+use super::media::Shared;
+
+/// How often a connection is asked how well it does.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How well a connection does. `None` is what is not known (yet).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -33,7 +45,7 @@ pub struct Stats {
 
 impl Stats {
     /// What the connection itself knows.
-    pub(super) async fn read(connection: &dyn PeerConnection) -> Self {
+    async fn read(connection: &dyn PeerConnection) -> Self {
         let report = connection
             .get_stats(Instant::now(), StatsSelector::None)
             .await;
@@ -63,6 +75,30 @@ impl Stats {
             }
         }
         stats
+    }
+}
+
+/// Keeps what is known of how well a connection does fresh until it is gone.
+pub(super) async fn follow(
+    connection: Weak<dyn PeerConnection>,
+    shared: watch::Sender<Shared>,
+    dropped: Arc<AtomicU64>,
+) {
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        let Some(connection) = connection.upgrade() else {
+            return;
+        };
+        let stats = Stats::read(&*connection).await;
+        shared.send_modify(|shared| {
+            shared.stats = Stats {
+                send_loss: shared.stats.send_loss,
+                dropped: dropped.load(Ordering::Relaxed),
+                ..stats
+            };
+        });
     }
 }
 
