@@ -9,7 +9,11 @@
 //! sixty is beyond recovery, none below a loss that concealment hides. More is asked for at once, less
 //! only after the network has been better for a while.
 
+mod rows;
+
 use std::time::Duration;
+
+pub use rows::{ArrivalLog, Arrivals, LossRows};
 
 use crate::codec::{EncoderSettings, PacketLength};
 

@@ -11,6 +11,7 @@ use neartalk_voice::{
     FRAME,
     codec::{CodecError, Decoder, Encoder, EncoderSettings, MAX_PACKET, is_dtx},
     jitter::{Decode, Heard, JitterStats},
+    redundancy::{self, Demand, LossRows, PeerRedundancy, ReceiverReport},
 };
 use network::{Call, Loss, Network, Path};
 
@@ -570,6 +571,99 @@ fn every_means_against_loss_helps_and_none_clicks() {
             "{name}: a click of {step}, the bound is {bound}"
         );
     }
+}
+
+/// 45 s of speech over a network, with what redundancy the listener's reports ask for; what is heard of the
+/// last 30, how that was come by, and the bytes sent in all.
+fn converse(path: Path, seed: u64, tells_rows: bool) -> (Vec<f32>, JitterStats, Demand, usize) {
+    let sound = signal::speech(23, 45 * 48_000);
+    let mut call = Call::new(
+        Network::new(seed, path),
+        Decoder::new().expect("there is memory"),
+    );
+    let mut encoder = Encoder::new(EncoderSettings::default()).expect("there is memory");
+    let mut peer = PeerRedundancy::new();
+    let mut rows = LossRows::default();
+    let mut packets = sound.chunks_exact(PACKET);
+    let mut buffer = [0; MAX_PACKET];
+    let (mut heard, mut bytes, mut before) = (Vec::new(), 0, JitterStats::default());
+    let mut out = [0.0; FRAME];
+    for tick in 0..45 * SECOND {
+        if tick % SECOND == 0
+            && let Some(arrivals) = call.log.take()
+        {
+            rows.take(&arrivals);
+            let lost = arrivals.arrived.iter().filter(|arrived| !**arrived).count();
+            let report = ReceiverReport {
+                loss: lost as f32 / arrivals.arrived.len() as f32,
+                burst: if tells_rows { rows.mean() } else { 1.0 },
+                round_trip: Some(Duration::from_millis(60)),
+            };
+            peer.report(report, Duration::from_secs_f64(call.now));
+        }
+        if tick == 15 * SECOND {
+            before = call.stats();
+        }
+        let demand = peer.demand();
+        call.copies = usize::from(demand.copies);
+        let settings = redundancy::plan([demand]).settings;
+        let mut speak = |_| {
+            let pcm = packets.next()?;
+            encoder.apply(settings).expect("sensible settings");
+            let length = encoder.encode(pcm, &mut buffer).expect("20 ms");
+            bytes += length * (1 + usize::from(demand.copies));
+            Some(buffer[..length].to_vec())
+        };
+        if call.tick(&mut speak, &mut out) == Heard::Sound && tick >= 15 * SECOND {
+            heard.extend_from_slice(&out);
+        }
+    }
+    let after = call.stats();
+    let lately = JitterStats {
+        played: after.played - before.played,
+        from_red: after.from_red - before.from_red,
+        from_fec: after.from_fec - before.from_fec,
+        from_dred: after.from_dred - before.from_dred,
+        concealed: after.concealed - before.concealed,
+        ..after
+    };
+    (heard, lately, peer.demand(), bytes)
+}
+
+#[test]
+fn knowing_of_bursts_brings_back_what_they_take() {
+    let path = Path {
+        loss: Loss::Bursty {
+            share: 0.1,
+            mean: 3.0,
+        },
+        ..Path::default()
+    };
+    let bound = signal::largest_step(&signal::speech(23, 45 * 48_000)) * 1.6;
+    let (mut blind_ratios, mut ratios) = (0.0, 0.0);
+    for seed in [11, 12] {
+        let (_, blind, demand, blind_bytes) = converse(path, seed, false);
+        assert!(!demand.bursty, "{demand:?}");
+        let (heard, knowing, demand, bytes) = converse(path, seed, true);
+        for (name, stats, bytes) in [("knowing", knowing, bytes), ("not", blind, blind_bytes)] {
+            println!(
+                "{name}: {:.2} % concealed, {} kbit/s, target {:?}, {stats:?}",
+                stats.concealed_ratio() * 100.0,
+                bytes * 8 / 45_000,
+                stats.target,
+            );
+        }
+        assert!(demand.bursty && demand.copies > 1, "{demand:?}");
+        assert!(knowing.from_dred > 0, "{knowing:?}");
+        let step = signal::largest_step(&heard);
+        assert!(step <= bound, "a click of {step}, the bound is {bound}");
+        blind_ratios += blind.concealed_ratio();
+        ratios += knowing.concealed_ratio();
+    }
+    assert!(
+        ratios < 0.7 * blind_ratios,
+        "{ratios} instead of {blind_ratios}"
+    );
 }
 
 #[test]

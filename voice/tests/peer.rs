@@ -535,6 +535,43 @@ async fn what_cannot_be_read_fails_or_is_passed_over() {
 }
 
 #[tokio::test]
+async fn the_sender_learns_in_what_rows_packets_are_lost() {
+    let (mut a, mut b) = (open(config(false)).await, open(config(true)).await);
+    a.peer.offer().unwrap();
+    carry(&mut a, &mut b, State::Connected).await;
+    let report = within("reports of loss", async {
+        let mut pace = tokio::time::interval(Duration::from_millis(20));
+        let mut timestamp = 0;
+        loop {
+            pace.tick().await;
+            // More at once than its queue holds: the first three are dropped and are a gap in the numbers.
+            let burst = timestamp % (960 * 25) == 0;
+            for _ in 0..if burst { 19 } else { 1 } {
+                a.sender.send(Payload {
+                    encoding: Encoding::Opus,
+                    timestamp,
+                    marker: false,
+                    bytes: Bytes::from_static(b"sound"),
+                });
+            }
+            timestamp += 960;
+            while let Ok(event) = a.events.try_recv() {
+                if let Event::Report { report, .. } = event
+                    && report.burst > 1.0
+                {
+                    return report;
+                }
+            }
+        }
+    })
+    .await;
+    println!("{report:?}");
+    assert_eq!(report.burst, 3.0);
+    assert!(report.loss > 0.0 && report.round_trip.is_some());
+    close(a, b).await;
+}
+
+#[tokio::test]
 async fn statistics_tell_of_delay_and_loss() {
     let (mut a, mut b) = (open(config(false)).await, open(config(true)).await);
     a.peer.offer().unwrap();

@@ -7,8 +7,8 @@ use super::{JitterConfig, MS, Samples, to_samples};
 /// Of this share of the packets, each should be in time.
 const IN_TIME: f32 = 0.97;
 /// Of this share of the frames, each should be had one way or another, if waiting for redundancy can
-/// do it: a hundredth is left to concealment, which does it well.
-const RECOVERED: f32 = 0.99;
+/// do it: the rest is left to concealment.
+const RECOVERED: f32 = 0.995;
 
 const DELAY_BUCKET: Samples = 5 * MS;
 const DELAY_BUCKETS: usize = 120;

@@ -21,8 +21,8 @@ use super::{
     Candidate, DescriptionKind, Event, Formats, PeerConfig, PeerError, Signal, State, config,
     media::{self, Outgoing, Packet, Shared},
     negotiation::{Negotiation, OnOffer, bounded},
-    scrub,
-    stats::{self, Reception},
+    reports::Reception,
+    scrub, stats,
 };
 use crate::{mesh::Policy, redundancy::ReceiverReport};
 
@@ -239,14 +239,13 @@ impl Actor {
                     ));
                 }
             }
-            Notice::Reception(Reception { loss, last }) => {
+            Notice::Reception(Reception { loss, burst, last }) => {
                 let arriving = self.last_received.replace(last) != Some(last);
                 self.shared
                     .send_modify(|shared| shared.stats.send_loss = Some(loss));
                 let report = ReceiverReport {
                     loss,
-                    // Which these reports don't tell.
-                    burst: 1.0,
+                    burst,
                     round_trip: self.shared.borrow().stats.rtt,
                 };
                 self.tell(Event::Report { report, arriving }).await?;

@@ -20,7 +20,7 @@ use webrtc::{
     peer_connection::{PeerConnection, PeerConnectionBuilder, RTCIceServer},
 };
 
-use super::{PeerError, actor::Handler, stats::ReportReader};
+use super::{PeerError, actor::Handler, reports::Reports};
 use crate::{SAMPLE_RATE, mesh::Policy};
 
 // As browsers number them.
@@ -30,8 +30,8 @@ const RED: u8 = 63;
 /// How often each side tells the other what it received, and so how soon loss is known.
 const REPORTS: Duration = Duration::from_secs(1);
 
-/// After all others on the way in.
-const REPORT_READER: usize = 14_000;
+/// Nearer to the wire than what writes receiver reports (10,000), so that these pass through it.
+const REPORTS_SLOT: usize = 9_500;
 
 /// A STUN or TURN server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,7 +117,7 @@ async fn build(
     };
     let reports = {
         let handler = handler.clone();
-        ReportReader::new(stream, move |reception| handler.reception(reception))
+        Reports::new(stream, move |reception| handler.reception(reception))
     };
     let registry = Registry::new()
         .with(
@@ -128,7 +128,7 @@ async fn build(
             Slot::SenderReport,
             SenderReportBuilder::new().with_interval(REPORTS).build(),
         )
-        .with(Slot::from(REPORT_READER), reports);
+        .with(Slot::from(REPORTS_SLOT), reports);
     let connection = PeerConnectionBuilder::new()
         .with_configuration(
             RTCConfigurationBuilder::new()

@@ -7,6 +7,7 @@ use neartalk_voice::{
     FRAME,
     jitter::{Decode, Heard, JitterConfig, JitterStats, Packet, Playout, Redundant},
     red::{Packer, Red},
+    redundancy::ArrivalLog,
 };
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
@@ -120,6 +121,8 @@ struct Sent {
 pub struct Call<D> {
     pub network: Network,
     pub playout: Playout<D>,
+    /// What the listener tells the sender.
+    pub log: ArrivalLog,
     /// How much faster than true time the sender's clock runs.
     pub sender_ppm: f64,
     /// How much faster than true time the listener's sound device runs.
@@ -149,6 +152,7 @@ impl<D: Decode> Call<D> {
         Self {
             network,
             playout: Playout::new(JitterConfig::default(), decoder),
+            log: ArrivalLog::default(),
             sender_ppm: 0.0,
             device_ppm: 0.0,
             copies: 0,
@@ -204,6 +208,7 @@ impl<D: Decode> Call<D> {
             let Some(Reverse(sent)) = self.on_the_way.pop() else {
                 break;
             };
+            self.log.note(sent.sequence);
             let red = Red::parse(&sent.payload).expect("what was packed is read");
             let redundant: Vec<Redundant<'_>> = red
                 .redundant()
