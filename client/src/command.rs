@@ -1,10 +1,9 @@
 //! What the engine can be asked to do.
 
-use neartalk_shared::{
-    MessageId, MessageText, PeerId, Radius, Username,
-    frame::{ReportReason, SignalData},
-};
+use neartalk_shared::{MessageId, MessageText, PeerId, Radius, Username, frame::ReportReason};
 use serde::{Deserialize, Serialize};
+
+use crate::voice::{VoiceSettings, Volume};
 
 /// What the engine can be asked to do. Whatever comes of it is told by
 /// [`Event`](crate::Event)s.
@@ -55,23 +54,46 @@ pub enum Command {
     RetryNow,
     /// Tell everything that is known now, as one [`Event::Snapshot`](crate::Event::Snapshot).
     Snapshot,
+    /// The device's network has changed: look for the relay and for everybody in voice anew. What the
+    /// engine can see for itself, it needs not be told.
+    NetworkChanged,
     /// Join voice.
     VoiceJoin,
-    /// The microphone or loudspeaker is on or off.
-    VoiceState {
-        /// Nobody hears me.
-        muted: bool,
-        /// I hear nobody.
-        deafened: bool,
-    },
     /// Leave voice.
     VoiceLeave,
-    /// Hand something to a peer in voice.
-    Signal {
-        /// To whom.
-        to: PeerId,
-        /// What.
-        data: SignalData,
+    /// Whether nobody is to hear me.
+    VoiceMute {
+        /// Whether.
+        muted: bool,
+    },
+    /// Whether I am to hear nobody, nor to be heard.
+    VoiceDeafen {
+        /// Whether.
+        deafened: bool,
+    },
+    /// The key to talk is pressed or let go; may be repeated while it is held.
+    VoicePress {
+        /// Whether it is pressed.
+        pressed: bool,
+    },
+    /// Other choices about voice.
+    VoiceConfigure {
+        /// All of them.
+        settings: VoiceSettings,
+    },
+    /// How loud somebody is to be for me. Remembered for as long as the session lasts.
+    VoicePerson {
+        /// Who.
+        peer_id: PeerId,
+        /// In percent of how they were sent, 0 to 200.
+        volume_percent: Volume,
+        /// Whether they are not to be heard at all.
+        muted: bool,
+    },
+    /// Try the microphone out: its level is told also without a call, and nobody hears it.
+    VoiceTest {
+        /// Whether to begin or to end it.
+        on: bool,
     },
     /// Leave the relay cleanly and end the engine.
     Shutdown,

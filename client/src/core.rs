@@ -4,6 +4,8 @@
 mod dispatch;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod voice_tests;
 
 use std::{
     collections::VecDeque,
@@ -14,6 +16,7 @@ use neartalk_shared::{
     ApiError, ClientFrame, ErrorCode, MessageId, PeerId, SessionId, Username, frame::LeftReason,
     http::CreatedSession,
 };
+use neartalk_voice::live::{Input as VoiceInput, LiveSettings, Output as VoiceOutput};
 use rand::rngs::StdRng;
 
 use crate::{
@@ -30,6 +33,10 @@ use crate::{
     placement::Placement,
     timeline::Timeline,
     typing::Typing,
+    voice::{
+        VoiceSettings,
+        desk::{Desk, DeskAction},
+    },
 };
 
 /// What the core wants done.
@@ -44,6 +51,12 @@ pub(crate) enum Action {
         /// Whether it is.
         goodbye: bool,
     },
+    /// Start the processing thread of voice.
+    VoiceStart(Box<LiveSettings>),
+    /// Tell it something.
+    Voice(VoiceInput<PeerId>),
+    /// End it.
+    VoiceStop,
     /// Tell this.
     Emit(Event),
     /// The engine is done.
@@ -93,12 +106,18 @@ pub(crate) struct Core {
     people: People,
     typing: Typing,
     placement: Placement,
+    desk: Desk,
     actions: VecDeque<Action>,
 }
 
 impl Core {
     /// Starts to connect.
-    pub fn new(username: Option<Username>, placement: Placement, rng: StdRng) -> Self {
+    pub fn new(
+        username: Option<Username>,
+        placement: Placement,
+        voice: VoiceSettings,
+        rng: StdRng,
+    ) -> Self {
         let mut core = Self {
             rng,
             wished: username,
@@ -116,6 +135,7 @@ impl Core {
             people: People::default(),
             typing: Typing::default(),
             placement,
+            desk: Desk::new(voice),
             actions: VecDeque::new(),
         };
         core.emit(Event::Connection(ConnectionState::Connecting));
@@ -125,7 +145,23 @@ impl Core {
 
     /// What to do next.
     pub fn poll_action(&mut self) -> Option<Action> {
+        self.flush_desk();
         self.actions.pop_front()
+    }
+
+    /// Voice's wishes take their place among the others.
+    fn flush_desk(&mut self) {
+        while let Some(action) = self.desk.next_action() {
+            let action = match action {
+                DeskAction::Send(frame) if self.link == LinkState::Online => Action::Send(frame),
+                DeskAction::Send(_) => continue,
+                DeskAction::Start(settings) => Action::VoiceStart(settings),
+                DeskAction::Tell(input) => Action::Voice(input),
+                DeskAction::Stop => Action::VoiceStop,
+                DeskAction::Emit(event) => Action::Emit(event),
+            };
+            self.actions.push_back(action);
+        }
     }
 
     /// When [`Core::wake`] has something to do, unless something else happens before.
@@ -140,6 +176,7 @@ impl Core {
             self.timeline.next_wake(),
             self.typing.next_wake(),
             self.placement.next_wake(now),
+            self.desk.next_wake(),
         ]
         .into_iter()
         .flatten()
@@ -148,6 +185,7 @@ impl Core {
 
     /// Does what time has come for.
     pub fn wake(&mut self, now: Instant) {
+        self.desk.wake(now);
         let expired = self.timeline.expire(now);
         self.removed(expired, RemovedReason::Expired);
         for peer_id in self.typing.expire(now) {
@@ -173,13 +211,39 @@ impl Core {
 
     /// The device was suspended, longer than the relay keeps a silent connection.
     pub fn slept(&mut self, now: Instant) {
-        if self.link == LinkState::Online {
-            self.actions.push_back(Action::Hangup { goodbye: false });
-            self.link_ended(now, LinkEnd::Offline(OfflineReason::Silent, None));
-            self.backoff.reset();
-            self.connect();
-        }
+        self.reconnect(now);
         self.wake(now);
+    }
+
+    /// The device's addresses are others.
+    pub fn network_changed(&mut self, now: Instant) {
+        self.reconnect(now);
+        self.desk.network_changed();
+        self.wake(now);
+    }
+
+    /// Gives up a connection that can't be trusted any more, and does not wait for the next attempt.
+    fn reconnect(&mut self, now: Instant) {
+        match self.link {
+            LinkState::Down { retry_at: None } => return,
+            LinkState::Down { .. } => {}
+            LinkState::Connecting | LinkState::Online => {
+                self.actions.push_back(Action::Hangup { goodbye: false });
+                self.link_ended(now, LinkEnd::Offline(OfflineReason::Silent, None));
+            }
+        }
+        self.backoff.reset();
+        self.connect();
+    }
+
+    /// Voice's processing thread says something.
+    pub fn voice(&mut self, output: VoiceOutput<PeerId>) {
+        self.desk.output(output, &self.people);
+    }
+
+    /// Voice's processing thread is gone, or takes nothing any more.
+    pub fn voice_ended(&mut self, message: String) {
+        self.desk.thread_ended(message);
     }
 
     /// The device is here now.
@@ -248,6 +312,8 @@ impl Core {
                     if let Some(person) = person {
                         self.emit(Event::PersonEntered { person });
                     }
+                    self.flush_desk();
+                    self.desk.unblock(peer_id);
                 }
             }
             Command::RetryNow => {
@@ -260,20 +326,21 @@ impl Core {
                 let snapshot = self.snapshot(now, 0);
                 self.emit(snapshot);
             }
-            Command::VoiceJoin => {
-                self.send_or_refuse(ClientFrame::VoiceJoin);
-            }
-            Command::VoiceState { muted, deafened } => {
-                self.send_or_refuse(ClientFrame::VoiceState { muted, deafened });
-            }
-            Command::VoiceLeave => {
-                self.send_or_refuse(ClientFrame::VoiceLeave);
-            }
-            Command::Signal { to, data } => {
-                if !self.people.is_blocked(to) {
-                    self.send_or_refuse(ClientFrame::Signal { to, data });
-                }
-            }
+            Command::NetworkChanged => self.network_changed(now),
+            Command::VoiceJoin => self.desk.join(now),
+            Command::VoiceLeave => self.desk.leave(),
+            Command::VoiceMute { muted } => self.desk.mute(muted),
+            Command::VoiceDeafen { deafened } => self.desk.deafen(deafened),
+            Command::VoicePress { pressed } => self.desk.press(pressed),
+            Command::VoiceConfigure { settings } => self.desk.configure(settings),
+            Command::VoicePerson {
+                peer_id,
+                volume_percent,
+                muted,
+            } => self
+                .desk
+                .set_volume(peer_id, volume_percent, muted, &self.people),
+            Command::VoiceTest { on } => self.desk.test(on),
             Command::Shutdown => {
                 self.shutdown();
                 return;
@@ -318,6 +385,7 @@ impl Core {
             messages: self.timeline.messages(now),
             waiting: self.outbox.waiting(),
             blocked: self.people.blocked(),
+            voice: self.desk.snapshot(),
         }))
     }
 
@@ -402,6 +470,7 @@ impl Core {
     fn link_ended(&mut self, now: Instant, end: LinkEnd) {
         self.placement.disconnected(now);
         self.outbox.disconnected();
+        self.desk.link_lost();
         self.renaming = None;
         for peer_id in self.typing.clear() {
             self.emit(Event::Typing {
@@ -418,6 +487,7 @@ impl Core {
                     other => other,
                 };
                 self.link = LinkState::Down { retry_at: None };
+                self.desk.stopped();
                 self.set_state(ConnectionState::Stopped { reason });
             }
             LinkEnd::Unauthorized => {
@@ -459,6 +529,7 @@ impl Core {
         let Some(session) = self.session.take() else {
             return false;
         };
+        self.desk.session_lost();
         if session.proven {
             self.former = Some((session.peer_id, session.username));
             self.located = None;
@@ -483,6 +554,7 @@ impl Core {
                 peer_id,
                 blocked: true,
             });
+            self.desk.block(peer_id);
         }
     }
 

@@ -7,21 +7,26 @@
 //! misses nothing (the relay feels it through TCP). After that it goes on without them: the state that
 //! the engine keeps stays right, events are dropped and counted, and as soon as there is room again
 //! one [`Event::Snapshot`] brings everything up to date. So a window that hangs costs neither memory
-//! nor the connection. The one thing that a snapshot can't bring back is signals of voice that were
-//! dropped; their peers have to connect anew.
+//! nor the connection. Levels and quality of voice are dropped at once: the next ones are better.
 
 use std::{
     collections::VecDeque,
+    net::SocketAddr,
     pin::{Pin, pin},
     time::{Duration, SystemTime},
 };
 
 use futures_util::{Stream, StreamExt};
-use neartalk_shared::{MessageId, MessageText, Radius, Username};
+use neartalk_shared::{MessageId, MessageText, PeerId, Radius, Username};
+use neartalk_voice::live::{
+    self, Live, LiveConfig, LiveError, LiveSettings, NotTaken, Output, SoundFiles,
+};
 use rand::rngs::StdRng;
 use thiserror::Error;
 use tokio::{
+    runtime::Handle,
     sync::mpsc,
+    task::JoinHandle,
     time::{Instant, sleep_until, timeout},
 };
 
@@ -34,6 +39,7 @@ use crate::{
     location::Fix,
     placement::Placement,
     relay_url::RelayUrl,
+    voice::VoiceSettings,
 };
 
 /// Commands that can wait for the engine.
@@ -58,6 +64,12 @@ pub struct EngineConfig {
     pub radius: Radius,
     /// How patient to be with the network.
     pub timing: Timing,
+    /// What is chosen about voice.
+    pub voice: VoiceSettings,
+    /// In place of microphone and loudspeaker, for voice.
+    pub files: SoundFiles,
+    /// Where voice opens its sockets; if empty, on all of this machine's addresses but loopback.
+    pub addresses: Vec<SocketAddr>,
 }
 
 impl EngineConfig {
@@ -68,6 +80,9 @@ impl EngineConfig {
             username: None,
             radius: Radius::new(500).unwrap_or(Radius::MIN),
             timing: Timing::default(),
+            voice: VoiceSettings::default(),
+            files: SoundFiles::default(),
+            addresses: Vec::new(),
         }
     }
 }
@@ -141,11 +156,16 @@ impl Engine {
             core: Core::new(
                 config.username,
                 Placement::new(config.radius),
+                config.voice,
                 rand::make_rng::<StdRng>(),
             ),
             network: Network::new(config.relay, config.timing),
             silence: config.timing.silence,
             link: None,
+            voice: None,
+            voice_leaving: None,
+            files: config.files,
+            addresses: config.addresses,
             outlet: Outlet::new(events),
             clock: Clock::new(Instant::now().into_std(), SystemTime::now()),
         };
@@ -162,6 +182,11 @@ struct Task {
     network: Network,
     silence: Duration,
     link: Option<Link>,
+    voice: Option<Live<PeerId>>,
+    /// The voice before, being ended.
+    voice_leaving: Option<JoinHandle<()>>,
+    files: SoundFiles,
+    addresses: Vec<SocketAddr>,
     outlet: Outlet,
     clock: Clock,
 }
@@ -199,6 +224,13 @@ impl Task {
                     }
                     self.core.link(now, event);
                 }
+                output = hear(&mut self.voice), if listening => match output {
+                    Some(output) => self.core.voice(output),
+                    None => {
+                        self.voice = None;
+                        self.core.voice_ended(NotTaken.to_string());
+                    }
+                },
                 () = self.outlet.changed() => {}
                 () = self.outlet.sender.closed() => self.core.shutdown(),
                 () = sleep_until(wake) => {
@@ -207,7 +239,33 @@ impl Task {
                 }
             }
         }
+        if let Some(voice) = self.voice.take() {
+            self.voice_leaving = Some(tokio::spawn(voice.stop()));
+        }
+        self.voice_left().await;
         self.outlet.finish().await;
+    }
+
+    /// Waits for devices and files of the voice before.
+    async fn voice_left(&mut self) {
+        if let Some(leaving) = self.voice_leaving.take()
+            && timeout(FAREWELL, leaving).await.is_err()
+        {
+            tracing::warn!("a sound device takes long to close");
+        }
+    }
+
+    async fn start_voice(&mut self, settings: LiveSettings) {
+        self.voice_left().await;
+        let config = LiveConfig {
+            settings,
+            files: self.files.clone(),
+            addresses: self.addresses.clone(),
+        };
+        match live::start(config, Handle::current()) {
+            Ok(voice) => self.voice = Some(voice),
+            Err(error) => self.core.voice_ended(LiveError::from(error).to_string()),
+        }
     }
 
     /// The time, sleep included; acts on it if the device has slept.
@@ -247,6 +305,20 @@ impl Task {
                         link.close().await;
                     }
                 }
+                Action::VoiceStart(settings) => self.start_voice(*settings).await,
+                Action::Voice(input) => {
+                    if let Some(voice) = &self.voice
+                        && let Err(error) = voice.tell(input)
+                    {
+                        self.voice = None;
+                        self.core.voice_ended(error.to_string());
+                    }
+                }
+                Action::VoiceStop => {
+                    if let Some(voice) = self.voice.take() {
+                        self.voice_leaving = Some(tokio::spawn(voice.stop()));
+                    }
+                }
                 Action::Emit(event) => self.outlet.push(event),
                 Action::Finish => return false,
             }
@@ -259,6 +331,14 @@ impl Task {
 async fn next(link: &mut Option<Link>) -> LinkEvent {
     match link {
         Some(link) => link.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What voice says next, if there is any.
+async fn hear(voice: &mut Option<Live<PeerId>>) -> Option<Output<PeerId>> {
+    match voice {
+        Some(voice) => voice.next().await,
         None => std::future::pending().await,
     }
 }
@@ -285,7 +365,16 @@ impl Outlet {
     }
 
     fn push(&mut self, event: Event) {
-        if self.missed > 0 {
+        let passing = matches!(
+            event,
+            Event::VoiceLevels { .. } | Event::VoiceQuality { .. }
+        );
+        if passing {
+            if self.missed == 0 && self.waiting.is_empty() {
+                // The next ones are better than these.
+                let _ = self.sender.try_send(event);
+            }
+        } else if self.missed > 0 {
             self.missed += 1;
         } else if !self.waiting.is_empty() {
             self.waiting.push_back(event);

@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use neartalk_shared::{
     ApiError, DistanceBand, Limits, MessageId, MessageText, PeerId, Radius, Timestamp, Username,
-    frame::{IceServer, LeftReason, Person, Reach, SignalData},
+    frame::{LeftReason, Person, Reach},
     time::millis,
 };
 use serde::{Serialize, Serializer};
+
+use crate::voice::{
+    Device, DeviceDirection, DeviceStatus, OwnLevel, PersonLevel, PersonQuality, VoiceNotice,
+    VoicePersonStatus, VoiceSnapshot, VoiceStatus,
+};
 
 /// What the engine tells. Everything that a window shows follows from these, in their order.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -142,35 +147,42 @@ pub enum Event {
         /// What and what to do.
         error: ApiError,
     },
-    /// Voice can begin.
-    VoiceReady {
-        /// STUN and TURN servers.
-        ice_servers: Vec<IceServer>,
-        /// How many peers to connect to at most.
-        max_peers: u32,
-    },
-    /// Somebody in range is in voice: connect.
-    VoicePeer {
-        /// Who.
-        peer_id: PeerId,
-        /// This side's role in perfect negotiation.
-        polite: bool,
-        /// Nobody hears them.
-        muted: bool,
-        /// They hear nobody.
-        deafened: bool,
-    },
-    /// Somebody left voice, or range: disconnect.
-    VoicePeerLeft {
+    /// How it stands with voice for oneself.
+    Voice(VoiceStatus),
+    /// Somebody in range is in voice, or how it stands with them has changed.
+    VoicePerson(VoicePersonStatus),
+    /// Somebody left voice, or range.
+    VoicePersonLeft {
         /// Who.
         peer_id: PeerId,
     },
-    /// A peer in voice hands something over.
-    Signal {
-        /// Who.
-        from: PeerId,
+    /// How loud everybody is; ten times a second while in voice or trying the microphone out.
+    VoiceLevels {
+        /// The own microphone.
+        own: OwnLevel,
+        /// Everybody connected with.
+        people: Vec<PersonLevel>,
+    },
+    /// How well the connections do; once a second while in voice.
+    VoiceQuality {
+        /// Everybody in voice and in range.
+        people: Vec<PersonQuality>,
+    },
+    /// Something about voice that a person should know.
+    VoiceNotice(VoiceNotice),
+    /// What there is to choose from, when voice begins and whenever it changes.
+    VoiceDevices {
+        /// Microphones.
+        inputs: Vec<Device>,
+        /// Loudspeakers.
+        outputs: Vec<Device>,
+    },
+    /// Something happened to the microphone or the loudspeaker.
+    VoiceDevice {
+        /// To which of them.
+        direction: DeviceDirection,
         /// What.
-        data: SignalData,
+        status: DeviceStatus,
     },
     /// Everything that is known now; replaces whatever was known before.
     Snapshot(Box<Snapshot>),
@@ -367,4 +379,6 @@ pub struct Snapshot {
     pub waiting: Vec<Waiting>,
     /// Who is blocked.
     pub blocked: Vec<PeerId>,
+    /// How it stands with voice.
+    pub voice: VoiceSnapshot,
 }

@@ -1,5 +1,5 @@
-//! One person's NearTalk without a window: session, connection to the relay, chat, people, and what
-//! may be known of the place.
+//! One person's NearTalk without a window: session, connection to the relay, chat, people, voice, and
+//! what may be known of the place.
 //!
 //! [`Engine::start`] runs all of it in one task that owns all state, with typed [`Command`]s in and
 //! typed [`Event`]s out. Everything that decides is plain code that is handed time and randomness;
@@ -9,6 +9,7 @@
 //!   [`typing`]: who is typing.
 //! - [`cloak`]: from where the device is to what may be known of it, [`budget`]: how often,
 //!   [`placement`]: and what the relay knows.
+//! - [`voice`]: who is in voice, and what is chosen about it.
 //! - [`backoff`]: when to try the relay again, [`clock`]: time that goes on while the device sleeps.
 
 pub mod backoff;
@@ -27,6 +28,7 @@ pub mod placement;
 mod relay_url;
 pub mod timeline;
 pub mod typing;
+pub mod voice;
 
 pub use command::Command;
 pub use engine::{Engine, EngineConfig, EngineEnded, EngineHandle, EventReceiver};

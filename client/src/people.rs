@@ -86,6 +86,11 @@ impl People {
             .then(|| self.all.get(&peer_id).cloned())
     }
 
+    /// Somebody in range, blocked or not.
+    pub fn get(&self, peer_id: PeerId) -> Option<&Person> {
+        self.all.get(&peer_id)
+    }
+
     /// Whether nothing of somebody is to be seen or heard.
     pub fn is_blocked(&self, peer_id: PeerId) -> bool {
         self.blocked.contains(&peer_id)

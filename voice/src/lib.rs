@@ -16,6 +16,7 @@
 //! - [`device`]: microphones and loudspeakers; [`wav`]: files in their place.
 //! - [`peer`]: one connection with one other person, over WebRTC.
 //! - [`call`]: all of it together, a frame of sound in and one out every 10 ms.
+//! - [`live`]: a call between devices, in real time.
 //!
 //! Sound is 48 kHz mono `f32`, full scale ±1, in frames of 10 ms throughout.
 
@@ -25,6 +26,7 @@ pub mod call;
 pub mod codec;
 pub mod device;
 pub mod jitter;
+pub mod live;
 pub mod mesh;
 pub mod mixer;
 pub mod peer;

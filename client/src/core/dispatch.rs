@@ -32,8 +32,12 @@ impl Core {
                 };
                 self.located = Some(whereabouts.clone());
                 self.emit(Event::Located(whereabouts));
+                self.desk.located(now);
             }
             ServerFrame::Nearby { people, reach } => {
+                for person in &people {
+                    self.desk.moved(person.peer_id, person.distance.min);
+                }
                 let nearby = self.people.replace(people, reach);
                 self.emit(nearby);
             }
@@ -42,6 +46,7 @@ impl Core {
                 self.emit(reach);
             }
             ServerFrame::PersonEntered { person } | ServerFrame::PersonChanged { person } => {
+                self.desk.moved(person.peer_id, person.distance.min);
                 let change = self.people.put(person);
                 self.emit_some(change);
             }
@@ -82,35 +87,13 @@ impl Core {
             ServerFrame::VoiceReady {
                 ice_servers,
                 max_peers,
-            } => self.emit(Event::VoiceReady {
-                ice_servers,
-                max_peers,
-            }),
+            } => self.desk.ready(now, ice_servers, max_peers, &self.people),
+            // Whether they are muted or deafened comes with the person.
             ServerFrame::VoicePeer {
-                peer_id,
-                polite,
-                muted,
-                deafened,
-            } => {
-                if !self.people.is_blocked(peer_id) {
-                    self.emit(Event::VoicePeer {
-                        peer_id,
-                        polite,
-                        muted,
-                        deafened,
-                    });
-                }
-            }
-            ServerFrame::VoicePeerLeft { peer_id } => {
-                if !self.people.is_blocked(peer_id) {
-                    self.emit(Event::VoicePeerLeft { peer_id });
-                }
-            }
-            ServerFrame::Signal { from, data } => {
-                if !self.people.is_blocked(from) {
-                    self.emit(Event::Signal { from, data });
-                }
-            }
+                peer_id, polite, ..
+            } => self.desk.peer(peer_id, polite, &self.people),
+            ServerFrame::VoicePeerLeft { peer_id } => self.desk.peer_left(peer_id),
+            ServerFrame::Signal { from, data } => self.desk.signal(from, data),
             ServerFrame::Reported { peer_id } => self.emit(Event::Reported { peer_id }),
             ServerFrame::Error { error, reference } => self.error(now, error, reference),
             ServerFrame::Pong { .. } => {}
@@ -224,7 +207,10 @@ impl Core {
         if let Some(id) = reference {
             match self.outbox.refused(now, id, error) {
                 Refusal::Unknown => {}
-                Refusal::NeedsPlace => self.placement.lost(),
+                Refusal::NeedsPlace => {
+                    self.placement.lost();
+                    self.desk.displaced();
+                }
                 Refusal::Delayed(wait) => self.emit(Event::Delayed {
                     id,
                     retry_in_ms: millis(wait),
@@ -248,8 +234,11 @@ impl Core {
             // The relay hangs up next, and says so with the code that it closes with.
             ErrorCode::Unauthorized | ErrorCode::UnsupportedProtocol => {}
             ErrorCode::Banned => self.ban_ms = error.retry_after_ms,
+            // A signal to somebody who has just left; that they have is told anyway.
+            ErrorCode::NotInRange => {}
             ErrorCode::NoLocation => {
                 self.placement.lost();
+                self.desk.displaced();
                 self.emit(Event::Refused { error });
             }
             ErrorCode::UsernameChangesExhausted | ErrorCode::InvalidUsername => {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use neartalk_shared::{
     DistanceBand, Grid, Limits, MessageText, Place, Radius, ServerFrame, Timestamp,
-    frame::{Locate, Message, Person, ReportReason, SignalData, Welcome},
+    frame::{Locate, Message, Person, ReportReason, Welcome},
     grid,
     limits::MESSAGE_TTL,
 };
@@ -22,7 +22,7 @@ fn radius(metres: u32) -> Radius {
     Radius::new(metres).unwrap()
 }
 
-fn name(s: &str) -> Username {
+pub(super) fn name(s: &str) -> Username {
     Username::parse(s).unwrap()
 }
 
@@ -30,28 +30,39 @@ fn text(s: &str) -> MessageText {
     MessageText::parse(s).unwrap()
 }
 
-fn peer(seed: u64) -> PeerId {
+pub(super) fn peer(seed: u64) -> PeerId {
     PeerId::random(&mut StdRng::seed_from_u64(seed))
 }
 
 /// A core, and what it has asked for.
-struct World {
-    core: Core,
+pub(super) struct World {
+    pub core: Core,
     start: Instant,
-    now: Instant,
-    me: PeerId,
-    connects: Vec<Credentials>,
-    frames: Vec<ClientFrame>,
-    events: Vec<Event>,
-    finished: bool,
+    pub now: Instant,
+    pub me: PeerId,
+    pub connects: Vec<Credentials>,
+    pub frames: Vec<ClientFrame>,
+    pub events: Vec<Event>,
+    /// What voice's processing thread was told; it was started and ended where these say so.
+    pub voice: Vec<Told>,
+    pub finished: bool,
+}
+
+/// What was done with the processing thread of voice.
+#[derive(Debug, PartialEq)]
+pub(super) enum Told {
+    Start,
+    Input(VoiceInput<PeerId>),
+    Stop,
 }
 
 impl World {
-    fn new(username: Option<&str>) -> Self {
+    pub fn new(username: Option<&str>) -> Self {
         let start = Instant::now();
         let core = Core::new(
             username.map(name),
             Placement::new(radius(500)),
+            VoiceSettings::default(),
             StdRng::seed_from_u64(1),
         );
         let mut world = Self {
@@ -62,6 +73,7 @@ impl World {
             connects: Vec::new(),
             frames: Vec::new(),
             events: Vec::new(),
+            voice: Vec::new(),
             finished: false,
         };
         world.act();
@@ -69,7 +81,7 @@ impl World {
     }
 
     /// Connected, at a place that the relay knows.
-    fn settled(username: Option<&str>) -> Self {
+    pub fn settled(username: Option<&str>) -> Self {
         let mut w = Self::new(username);
         w.created("Quiet Otter");
         w.welcome(false);
@@ -79,25 +91,29 @@ impl World {
         w
     }
 
-    fn act(&mut self) {
+    pub fn act(&mut self) {
         while let Some(action) = self.core.poll_action() {
             match action {
                 Action::Connect(credentials) => self.connects.push(credentials),
                 Action::Send(frame) => self.frames.push(frame),
                 Action::Hangup { .. } => {}
+                Action::VoiceStart(_) => self.voice.push(Told::Start),
+                Action::Voice(input) => self.voice.push(Told::Input(input)),
+                Action::VoiceStop => self.voice.push(Told::Stop),
                 Action::Emit(event) => self.events.push(event),
                 Action::Finish => self.finished = true,
             }
         }
     }
 
-    fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.connects.clear();
         self.frames.clear();
         self.events.clear();
+        self.voice.clear();
     }
 
-    fn command(&mut self, command: Command) {
+    pub fn command(&mut self, command: Command) {
         self.core.command(self.now, command);
         self.act();
     }
@@ -108,7 +124,7 @@ impl World {
         id
     }
 
-    fn fix(&mut self, fix: Fix) {
+    pub fn fix(&mut self, fix: Fix) {
         self.core.fix(self.now, fix);
         self.act();
     }
@@ -118,15 +134,15 @@ impl World {
         self.act();
     }
 
-    fn relay(&mut self, frame: ServerFrame) {
+    pub fn relay(&mut self, frame: ServerFrame) {
         self.link(LinkEvent::Frame(frame));
     }
 
-    fn ended(&mut self, end: LinkEnd) {
+    pub fn ended(&mut self, end: LinkEnd) {
         self.link(LinkEvent::Ended(end));
     }
 
-    fn created(&mut self, username: &str) -> SessionId {
+    pub fn created(&mut self, username: &str) -> SessionId {
         let session_id = SessionId::random();
         self.link(LinkEvent::Created(CreatedSession {
             session_id,
@@ -138,7 +154,7 @@ impl World {
         session_id
     }
 
-    fn welcome(&mut self, resumed: bool) {
+    pub fn welcome(&mut self, resumed: bool) {
         let username = self.core.session.as_ref().unwrap().username.clone();
         let welcome = Welcome {
             peer_id: self.me,
@@ -151,7 +167,7 @@ impl World {
         self.relay(ServerFrame::Welcome(welcome));
     }
 
-    fn located(&mut self, metres: u32) {
+    pub fn located(&mut self, metres: u32) {
         self.relay(ServerFrame::Located {
             geohash_prefix: "u33d".into(),
             radius: radius(metres),
@@ -185,7 +201,7 @@ impl World {
         }
     }
 
-    fn error(&mut self, code: ErrorCode, retry_after_ms: Option<u64>, id: Option<MessageId>) {
+    pub fn error(&mut self, code: ErrorCode, retry_after_ms: Option<u64>, id: Option<MessageId>) {
         let error = ApiError {
             retry_after_ms,
             ..ApiError::new(code, "No.")
@@ -197,7 +213,7 @@ impl World {
     }
 
     /// Lets time pass, waking the core whenever it wants to be woken.
-    fn pass(&mut self, duration: Duration) {
+    pub fn pass(&mut self, duration: Duration) {
         let end = self.now + duration;
         while let Some(at) = self.core.next_wake(self.now)
             && at <= end
@@ -233,7 +249,7 @@ impl World {
     }
 }
 
-fn person(seed: u64) -> Person {
+pub(super) fn person(seed: u64) -> Person {
     Person {
         peer_id: peer(seed),
         username: name("Fox"),
@@ -560,7 +576,6 @@ fn nothing_of_a_blocked_person_comes_through() {
     });
     assert!(matches!(&w.events[..], [Event::History { messages }] if messages.len() == 1));
     w.events.clear();
-    let signal = SignalData::Bye;
     for frame in [
         ServerFrame::Message(theirs),
         ServerFrame::Typing { peer_id: fox },
@@ -570,17 +585,6 @@ fn nothing_of_a_blocked_person_comes_through() {
                 ..person(2)
             },
         },
-        ServerFrame::VoicePeer {
-            peer_id: fox,
-            polite: true,
-            muted: false,
-            deafened: false,
-        },
-        ServerFrame::Signal {
-            from: fox,
-            data: signal.clone(),
-        },
-        ServerFrame::VoicePeerLeft { peer_id: fox },
         ServerFrame::PersonLeft {
             peer_id: fox,
             reason: LeftReason::Left,
@@ -593,15 +597,7 @@ fn nothing_of_a_blocked_person_comes_through() {
         w.relay(frame);
     }
     assert_eq!(w.events, []);
-    w.command(Command::Signal {
-        to: fox,
-        data: signal,
-    });
-    assert_eq!(
-        w.frames,
-        [],
-        "and nothing goes to them, nor does the relay learn of it"
-    );
+    assert_eq!(w.frames, [], "nor does the relay learn of it");
     w.command(Command::Unblock { peer_id: fox });
     assert_eq!(
         w.events,
@@ -632,7 +628,6 @@ fn what_makes_no_sense_later_is_refused_while_offline() {
             reason: ReportReason::Spam,
             message_id: None,
         },
-        Command::VoiceJoin,
     ] {
         w.command(command);
         assert!(matches!(w.events.pop(), Some(Event::Refused { .. })));
@@ -642,7 +637,7 @@ fn what_makes_no_sense_later_is_refused_while_offline() {
 }
 
 #[test]
-fn reports_typing_and_voice_go_through() {
+fn reports_and_typing_go_through() {
     let mut w = World::settled(None);
     let fox = peer(2);
     w.command(Command::Typing);
@@ -654,17 +649,7 @@ fn reports_typing_and_voice_go_through() {
         reason: ReportReason::Spam,
         message_id: None,
     });
-    w.command(Command::VoiceJoin);
-    w.command(Command::VoiceState {
-        muted: true,
-        deafened: false,
-    });
-    w.command(Command::Signal {
-        to: fox,
-        data: SignalData::Bye,
-    });
-    w.command(Command::VoiceLeave);
-    assert_eq!(w.frames.len(), 5);
+    assert_eq!(w.frames.len(), 1);
     w.relay(ServerFrame::Reported { peer_id: fox });
     w.relay(ServerFrame::Typing { peer_id: fox });
     w.pass(Duration::from_secs(5));

@@ -165,6 +165,11 @@ impl Playback {
         !matches!(self.sink, Sink::Device { port: None, .. })
     }
 
+    /// Whether a device takes what is played, and so sets the pace.
+    pub fn is_device(&self) -> bool {
+        matches!(self.sink, Sink::Device { port: Some(_), .. })
+    }
+
     /// What the open device's ring has seen.
     pub fn stats(&self) -> Option<&RingStats> {
         match &self.sink {

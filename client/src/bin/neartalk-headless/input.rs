@@ -1,5 +1,6 @@
 //! What a person types, parsed.
 
+use neartalk_client::voice::{DeviceDirection, Volume};
 use neartalk_shared::{MessageText, Place, Radius, Username, frame::ReportReason};
 
 /// What can be typed.
@@ -13,6 +14,12 @@ Type to talk to everyone within your circle. Also:
   /report NAME or TAG REASON
                          tell the relay: spam, abuse, illegal or other
   /retry                 try the relay again now
+  /voice                 join voice: talk and listen; /leave-voice leaves it
+  /mute, /unmute         whether others hear you; /deafen, /undeafen: whether you hear them
+  /ptt                   with --talk push: talk from now on, or no longer
+  /volume NAME or TAG PERCENT
+                         0 to 200: how loud somebody is for you
+  /devices               microphones and loudspeakers; /input NUMBER and /output NUMBER choose
   /quit                  leave
 To say something that begins with a slash, begin it with two. The relay forgets every message after
 its time; what this terminal has shown stays until you clear it.";
@@ -33,6 +40,17 @@ pub enum Input {
     Blocked,
     Report(String, ReportReason),
     Retry,
+    Voice,
+    LeaveVoice,
+    Mute(bool),
+    Deafen(bool),
+    /// Press the key to talk, or let it go, whatever it was not.
+    Talk,
+    /// By name or tag.
+    Volume(String, Volume),
+    Devices,
+    /// By number in the list.
+    ChooseDevice(DeviceDirection, usize),
     Help,
     Quit,
 }
@@ -85,6 +103,17 @@ pub fn parse(line: &str) -> Result<Input, String> {
         "blocked" => Ok(Input::Blocked),
         "report" => report(rest),
         "retry" => Ok(Input::Retry),
+        "voice" => Ok(Input::Voice),
+        "leave-voice" => Ok(Input::LeaveVoice),
+        "mute" => Ok(Input::Mute(true)),
+        "unmute" => Ok(Input::Mute(false)),
+        "deafen" => Ok(Input::Deafen(true)),
+        "undeafen" => Ok(Input::Deafen(false)),
+        "ptt" => Ok(Input::Talk),
+        "volume" => volume(rest),
+        "devices" => Ok(Input::Devices),
+        "input" => device(DeviceDirection::Input, rest),
+        "output" => device(DeviceDirection::Output, rest),
         "help" => Ok(Input::Help),
         "quit" | "exit" => Ok(Input::Quit),
         _ => Err(format!("there is no /{name}; /help lists what there is")),
@@ -116,6 +145,25 @@ fn report(rest: &str) -> Result<Input, String> {
     Ok(Input::Report(who.trim().to_owned(), reason))
 }
 
+fn volume(rest: &str) -> Result<Input, String> {
+    let (who, percent) = rest.rsplit_once(' ').unwrap_or((rest, ""));
+    let percent = percent.trim_end_matches('%').parse();
+    match percent.map(Volume::new) {
+        Ok(Ok(volume)) => Ok(Input::Volume(who.trim().to_owned(), volume)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(
+            "a volume needs a name and a number from 0 to 200, such as /volume Quiet Otter 150"
+                .to_owned(),
+        ),
+    }
+}
+
+fn device(direction: DeviceDirection, rest: &str) -> Result<Input, String> {
+    rest.parse()
+        .map(|number| Input::ChooseDevice(direction, number))
+        .map_err(|_| "give the number that /devices shows; 0 is the system's choice".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +193,14 @@ mod tests {
             Ok(Input::Report("Red Fox".into(), ReportReason::Spam))
         );
         assert_eq!(parse("/block 7KQ"), Ok(Input::Block("7KQ".into())));
+        assert_eq!(
+            parse("/volume Red Fox 150%"),
+            Ok(Input::Volume("Red Fox".into(), Volume::new(150).unwrap()))
+        );
+        assert_eq!(
+            parse("/output 2"),
+            Ok(Input::ChooseDevice(DeviceDirection::Output, 2))
+        );
         assert_eq!(parse("/quit"), Ok(Input::Quit));
     }
 
@@ -159,6 +215,9 @@ mod tests {
             ("/move 1,2,3", "LAT,LON"),
             ("/move nan,0", "latitude"),
             ("/block", "who"),
+            ("/volume Fox", "0 to 200"),
+            ("/volume Fox 201", "0 to 200"),
+            ("/input mine", "/devices"),
             ("/report Fox", "reason"),
             ("/report Fox nonsense", "reason"),
         ] {

@@ -4,6 +4,7 @@ mod input;
 mod roster;
 mod terminal;
 mod view;
+mod voice;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -59,6 +60,8 @@ struct Options {
     /// Print every event as one line of JSON, for scripts; input is the same as without
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    voice: voice::VoiceOptions,
     /// What to log to standard error, such as "debug"
     #[arg(
         long,
@@ -97,6 +100,7 @@ struct Program {
     terminal: Terminal,
     view: View,
     roster: Roster,
+    voice: voice::Voice,
 }
 
 /// Why the program goes on or ends.
@@ -113,6 +117,8 @@ impl Program {
         let mut config = EngineConfig::new(options.relay);
         config.username = options.name;
         config.radius = options.radius;
+        let join_voice = options.voice.apply(&mut config);
+        let voice = voice::Voice::new(join_voice, config.voice.clone());
         let terminal = Terminal::start(options.json).context("can't read from the terminal")?;
         let view = View::new(config.relay.host(), options.at.is_some());
         let roster = Roster::new(options.radius);
@@ -122,6 +128,7 @@ impl Program {
             terminal,
             view,
             roster,
+            voice,
         })
     }
 
@@ -131,6 +138,10 @@ impl Program {
             place.send(Fix::by_hand(at));
         }
         let (handle, mut events) = Engine::start(self.config.clone(), fixes);
+        if self.voice.joins_at_once() {
+            // An engine that has ended says so itself.
+            let _ = handle.send(Command::VoiceJoin).await;
+        }
         let mut stop = std::pin::pin!(stop_signal());
         let mut leave_at: Option<Instant> = None;
         let ended = loop {
@@ -178,11 +189,13 @@ impl Program {
     }
 
     fn event(&mut self, event: &Event) -> Next {
+        self.voice.apply(event);
         let written = if self.terminal.is_json() {
             self.roster.apply(event);
             self.terminal.json(event)
         } else {
-            let lines = self.view.show(event, &mut self.roster);
+            let mut lines = self.view.show(event, &mut self.roster);
+            lines.extend(self.voice.show(event, &self.roster));
             self.terminal.lines(&lines)
         };
         match written {
@@ -251,6 +264,18 @@ impl Program {
                 message_id: None,
             },
             Input::Retry => Command::RetryNow,
+            Input::Voice => Command::VoiceJoin,
+            Input::LeaveVoice => Command::VoiceLeave,
+            Input::Mute(muted) => Command::VoiceMute { muted },
+            Input::Deafen(deafened) => Command::VoiceDeafen { deafened },
+            Input::Talk => self.voice.talk(),
+            Input::Volume(who, volume_percent) => Command::VoicePerson {
+                peer_id: self.roster.find(&who)?,
+                volume_percent,
+                muted: false,
+            },
+            Input::Devices => return Ok(self.voice.devices()),
+            Input::ChooseDevice(direction, number) => self.voice.choose(direction, number)?,
         };
         if let Command::SetRadius { radius } = command {
             self.roster.set_radius(radius);
