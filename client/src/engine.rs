@@ -37,6 +37,7 @@ use crate::{
     event::Event,
     link::{Link, LinkEnd, LinkEvent, Network, Timing},
     location::Fix,
+    network::NetworkWatch,
     placement::Placement,
     relay_url::RelayUrl,
     voice::VoiceSettings,
@@ -164,6 +165,7 @@ impl Engine {
             link: None,
             voice: None,
             voice_leaving: None,
+            watch: NetworkWatch::new(),
             files: config.files,
             addresses: config.addresses,
             outlet: Outlet::new(events),
@@ -182,6 +184,7 @@ struct Task {
     network: Network,
     silence: Duration,
     link: Option<Link>,
+    watch: NetworkWatch,
     voice: Option<Live<PeerId>>,
     /// The voice before, being ended.
     voice_leaving: Option<JoinHandle<()>>,
@@ -231,6 +234,10 @@ impl Task {
                         self.core.voice_ended(NotTaken.to_string());
                     }
                 },
+                () = self.watch.changed() => {
+                    let now = self.now();
+                    self.core.network_changed(now);
+                }
                 () = self.outlet.changed() => {}
                 () = self.outlet.sender.closed() => self.core.shutdown(),
                 () = sleep_until(wake) => {

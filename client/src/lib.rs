@@ -22,6 +22,7 @@ pub mod engine;
 mod event;
 mod link;
 pub mod location;
+mod network;
 pub mod outbox;
 pub mod people;
 pub mod placement;
