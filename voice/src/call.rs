@@ -25,7 +25,7 @@ use crate::{
     FRAME,
     codec::CodecError,
     jitter::{Heard, JitterStats},
-    mesh::{Action, Event as MeshEvent, Mesh, MeshConfig, Notice, Policy},
+    mesh::{Action, Event as MeshEvent, LinkState, Mesh, MeshConfig, Notice, Policy},
     mixer::{Levels, Mixer, SourceSettings},
     peer::{DescriptionKind, Event as PeerEvent, IceServer, PeerConfig, Signal, State, formats},
     redundancy,
@@ -255,6 +255,11 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
             first_sound,
             ..quality
         })
+    }
+
+    /// How the connection with somebody stands; `None` for nobody known.
+    pub fn link_state(&self, peer: Id) -> Option<LinkState> {
+        self.mesh.state(peer)
     }
 
     /// With whom there is a connection.

@@ -20,9 +20,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     call::{CallError, Quality},
     device::{DeviceEvent, Selection, Wake},
-    mesh,
+    mesh::{self, LinkState},
     mixer::Levels,
-    peer::{IceServer, Signal, State},
+    peer::{IceServer, Signal},
     processing::{GateSettings, ProcessingSettings},
     wav::WavError,
 };
@@ -137,11 +137,11 @@ pub enum Output<Id> {
         signal: Signal,
     },
     /// The connection with somebody stands otherwise than before.
-    State {
+    Link {
         /// With whom.
         peer: Id,
         /// How.
-        state: State,
+        state: LinkState,
     },
     /// A person should know.
     Notice(mesh::Notice<Id>),

@@ -8,8 +8,8 @@ use neartalk_shared::{
 };
 use neartalk_voice::{
     live::{LiveError, Output},
-    mesh::Event as MeshEvent,
-    peer::{Signal, State},
+    mesh::{Event as MeshEvent, LinkState, Notice},
+    peer::Signal,
 };
 
 use super::{
@@ -61,9 +61,9 @@ impl World {
         self.act();
     }
 
-    fn state_with(&mut self, seed: u64, state: State) {
+    fn state_with(&mut self, seed: u64, state: LinkState) {
         let peer = peer(seed);
-        self.says_voice(Output::State { peer, state });
+        self.says_voice(Output::Link { peer, state });
     }
 
     fn phase(&self) -> VoicePhase {
@@ -190,7 +190,7 @@ fn who_is_blocked_is_hung_up_on_and_never_heard_of() {
     assert_eq!(w.mesh_events(), [MeshEvent::Blocked { peer: fox }]);
     assert!(w.events.contains(&Event::VoicePersonLeft { peer_id: fox }));
     w.forget();
-    w.state_with(2, State::Closed);
+    w.state_with(2, LinkState::Waiting);
     w.says_voice(Output::Notice(neartalk_voice::mesh::Notice::Unreachable {
         peer: fox,
     }));
@@ -402,23 +402,23 @@ fn voice_that_ends_by_itself_says_why() {
 fn how_connections_stand_is_told_once() {
     let mut w = World::in_voice();
     for state in [
-        State::Connecting,
-        State::Connected,
-        State::Connected,
-        State::Interrupted,
-        State::Failed,
-        State::Closed,
+        LinkState::Connecting,
+        LinkState::Connected,
+        LinkState::Connected,
+        LinkState::Interrupted,
+        LinkState::Unreachable,
+        LinkState::Waiting,
     ] {
         w.state_with(2, state);
     }
-    w.state_with(3, State::Connected);
+    w.state_with(3, LinkState::Connected);
     assert_eq!(
         w.links(),
         [
             VoiceLink::Connecting,
             VoiceLink::Connected,
             VoiceLink::Interrupted,
-            VoiceLink::Connecting,
+            VoiceLink::Unreachable,
             VoiceLink::Waiting,
         ]
     );

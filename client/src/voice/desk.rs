@@ -17,9 +17,8 @@ use neartalk_shared::{
 use neartalk_voice::{
     device::{DeviceEvent, Direction},
     live::{Input, LevelReport, LiveSettings, Output},
-    mesh::{Event as MeshEvent, Notice},
+    mesh::{Event as MeshEvent, LinkState, Notice},
     mixer::Levels,
-    peer::State,
 };
 
 use super::{
@@ -393,14 +392,15 @@ impl Desk {
                     self.held.push_back((to, data));
                 }
             }
-            Output::State { peer, state } => self.change(peer, people, |status| {
+            Output::Link { peer, state } => self.change(peer, people, |status| {
                 status.link = match state {
-                    State::Connecting | State::Failed => VoiceLink::Connecting,
-                    State::Connected => VoiceLink::Connected,
-                    State::Interrupted => VoiceLink::Interrupted,
-                    State::Closed => VoiceLink::Waiting,
+                    LinkState::Waiting => VoiceLink::Waiting,
+                    LinkState::Connecting => VoiceLink::Connecting,
+                    LinkState::Connected => VoiceLink::Connected,
+                    LinkState::Interrupted => VoiceLink::Interrupted,
+                    LinkState::Unreachable => VoiceLink::Unreachable,
                 };
-                if state == State::Connected {
+                if state != LinkState::Connected {
                     status.cannot_hear_you = false;
                 }
             }),
@@ -439,9 +439,8 @@ impl Desk {
 
     fn notice(&mut self, notice: Notice<PeerId>, people: &People) {
         match notice {
-            Notice::Unreachable { peer } => self.change(peer, people, |status| {
-                status.link = VoiceLink::Unreachable;
-            }),
+            // The link's state says so too.
+            Notice::Unreachable { .. } => {}
             Notice::CannotHearYou { peer, cannot } => self.change(peer, people, |status| {
                 status.cannot_hear_you = cannot;
             }),

@@ -1,7 +1,7 @@
 //! What is done with each frame and each input, without clock or devices.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -13,7 +13,7 @@ use crate::{
     FRAME,
     call::{Call, CallConfig, CallError, CallEvent},
     device::{DeviceEvent, Direction},
-    mesh::{self, MeshConfig},
+    mesh::{self, LinkState, MeshConfig},
     mixer::MeterConfig,
     peer::IceServer,
     processing::{Gate, ProcessingSettings, Processor},
@@ -45,8 +45,8 @@ pub(super) struct Core<Id> {
     gate: Gate,
     talking: bool,
     call: Option<Call<Id, SmallRng>>,
-    /// In voice and in range.
-    peers: BTreeSet<Id>,
+    /// In voice and in range, with how the connection stands as last told.
+    peers: BTreeMap<Id, Option<LinkState>>,
     outputs: VecDeque<Output<Id>>,
     levels_at: Duration,
     quality_at: Duration,
@@ -73,7 +73,7 @@ impl<Id: Ord + Copy> Core<Id> {
             deafened: false,
             talking: false,
             call: None,
-            peers: BTreeSet::new(),
+            peers: BTreeMap::new(),
             outputs: VecDeque::new(),
             levels_at: Duration::ZERO,
             quality_at: Duration::ZERO,
@@ -119,10 +119,14 @@ impl<Id: Ord + Copy> Core<Id> {
             Input::Mesh(event) => {
                 if let Some(call) = &mut self.call {
                     match event {
-                        mesh::Event::Appeared { peer, .. } => self.peers.insert(peer),
-                        mesh::Event::Left { peer } => self.peers.remove(&peer),
-                        _ => false,
-                    };
+                        mesh::Event::Appeared { peer, .. } => {
+                            self.peers.entry(peer).or_default();
+                        }
+                        mesh::Event::Left { peer } => {
+                            self.peers.remove(&peer);
+                        }
+                        _ => {}
+                    }
                     call.handle(event, now);
                 }
             }
@@ -199,11 +203,22 @@ impl<Id: Ord + Copy> Core<Id> {
         if let Some(call) = &mut self.call {
             call.pump(now);
             while let Some(event) = call.next_event() {
-                self.outputs.push_back(match event {
-                    CallEvent::Signal { to, signal } => Output::Signal { to, signal },
-                    CallEvent::State { peer, state } => Output::State { peer, state },
-                    CallEvent::Notice(notice) => Output::Notice(notice),
-                });
+                match event {
+                    CallEvent::Signal { to, signal } => {
+                        self.outputs.push_back(Output::Signal { to, signal });
+                    }
+                    CallEvent::Notice(notice) => self.outputs.push_back(Output::Notice(notice)),
+                    // The mesh knows better: it also knows of those with whom there is no connection.
+                    CallEvent::State { .. } => {}
+                }
+            }
+            for (&peer, told) in &mut self.peers {
+                if let Some(state) = call.link_state(peer)
+                    && *told != Some(state)
+                {
+                    *told = Some(state);
+                    self.outputs.push_back(Output::Link { peer, state });
+                }
             }
         }
         if self.listens() && now >= self.levels_at {
@@ -238,7 +253,7 @@ impl<Id: Ord + Copy> Core<Id> {
         {
             let all = self
                 .peers
-                .iter()
+                .keys()
                 .filter_map(|&peer| Some((peer, call.quality(peer, now)?)))
                 .collect();
             self.outputs.push_back(Output::Quality(all));
