@@ -1,6 +1,8 @@
 //! What tests and benches measure with. Each part starts the real thing on free ports or in a place
 //! of its own, and stops it when it is dropped.
 
+#[cfg(target_os = "linux")]
+pub mod chromium;
 pub mod headless;
 #[cfg(target_os = "linux")]
 pub mod lossy;

@@ -91,6 +91,13 @@ pub const PYTHON: Need = Need {
     test: Test::Program(&["python3"]),
     source: Source::Apt("python3"),
 };
+/// For the tests of voice with a browser.
+pub const CHROMIUM: Need = Need {
+    name: "chromium",
+    why: "the tests of voice talk with it",
+    test: Test::Program(&["chromium"]),
+    source: Source::Apt("chromium"),
+};
 /// For checking the TypeScript types.
 pub const NODE: Need = Need {
     name: "node",

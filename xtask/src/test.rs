@@ -49,6 +49,7 @@ pub fn test(args: Args) -> Result<ExitCode> {
             needs::ALSA,
             needs::PULSEAUDIO,
             needs::PULSEAUDIO_UTILS,
+            needs::CHROMIUM,
             needs::IPROUTE,
             needs::PYTHON,
         ]);

@@ -1,5 +1,6 @@
-//! Checks `shared/bindings/wire.ts` with the TypeScript compiler: that it is valid by itself, and
-//! that every golden file fits the type that it is an example of.
+//! Checks `shared/bindings/wire.ts` with the TypeScript compiler: that it is valid by itself, that
+//! every golden file fits the type that it is an example of, and that the page with which a browser
+//! speaks it in tests fits, too.
 
 use std::{
     fmt::Write as _,
@@ -28,6 +29,9 @@ const HTTP_TYPES: [(&str, &str); 10] = [
     ("session_username", "ChangeUsername"),
     ("session_username.200", "UsernameChanged"),
 ];
+
+/// Scripts of `rig/chromium` that nothing imports.
+const PAGE: [&str; 2] = ["counter.js", "page.js"];
 
 fn type_of(folder: &str, file: &str) -> Option<&'static str> {
     match (folder, file) {
@@ -62,11 +66,20 @@ pub fn check(guard: &Guard) -> Result<Ended> {
         .args(["--strict", "--noEmit", "--module", "esnext"])
         .args(["wire.ts", "node_modules/golden.check.ts"])
         .current_dir(&bindings);
-    let checked = run(&mut check, guard);
-    if matches!(checked, Ok(Ended::Exited(status)) if status.success()) {
-        println!("wire.ts is valid, and {count} golden files fit their types");
+    let checked = run(&mut check, guard)?;
+    if !matches!(checked, Ended::Exited(status) if status.success()) {
+        return Ok(checked);
     }
-    checked
+    println!("wire.ts is valid, and {count} golden files fit their types");
+    let mut check = Command::new("node");
+    check
+        .arg(bindings.join("node_modules/typescript/bin/tsc"))
+        .args(["--strict", "--noEmit", "--allowJs", "--checkJs"])
+        .args(["--module", "esnext", "--target", "es2024"])
+        .args(["--lib", "es2024,dom,dom.iterable"])
+        .args(PAGE)
+        .current_dir(root().join("rig/chromium"));
+    run(&mut check, guard)
 }
 
 /// A TypeScript module that declares each golden file as a constant of its type.
