@@ -29,6 +29,7 @@ use crate::{
     mixer::{Levels, Mixer, SourceSettings},
     peer::{DescriptionKind, Event as PeerEvent, IceServer, PeerConfig, Signal, State, formats},
     redundancy,
+    same_room::{Overheard, SameRoom},
 };
 use link::{Leaving, Link, Progress, Sent};
 pub use quality::Quality;
@@ -107,6 +108,9 @@ pub struct Call<Id, R> {
     /// Streams that fade out.
     leaving: Vec<(Id, Leaving)>,
     mixer: Mixer<Id>,
+    /// What the microphone hears, and whose streams are compared with it.
+    overheard: Overheard,
+    rooms: BTreeMap<Id, SameRoom>,
     voice: Voice,
     events: VecDeque<CallEvent<Id>>,
 }
@@ -138,6 +142,8 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
             held: BTreeMap::new(),
             leaving: Vec::new(),
             mixer: Mixer::new(),
+            overheard: Overheard::new(),
+            rooms: BTreeMap::new(),
             voice: Voice::new()?,
             events: VecDeque::new(),
         })
@@ -166,6 +172,7 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
                 self.held.remove(&peer);
                 self.sources.remove(&peer);
                 self.began.remove(&peer);
+                self.rooms.remove(&peer);
             }
             _ => {}
         }
@@ -233,6 +240,11 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
     /// How loud somebody is.
     pub fn levels(&self, peer: Id) -> Option<Levels> {
         self.mixer.levels(peer)
+    }
+
+    /// Whether somebody is in the same room, as [`Self::overhear`] tells, and therefore ducked.
+    pub fn same_room(&self, peer: Id) -> bool {
+        self.rooms.get(&peer).is_some_and(SameRoom::is_same)
     }
 
     /// What somebody's stream has been like.
@@ -308,15 +320,36 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
         }
     }
 
+    /// Takes 10 ms of the microphone's sound, processed, whether or not they are to be sent, to find out who
+    /// is heard through the air already. To be called before [`Self::say`], also while muted.
+    pub fn overhear(&mut self, microphone: &[f32; FRAME]) {
+        if !self.rooms.is_empty() {
+            self.overheard.near_end(microphone);
+        }
+    }
+
     /// Gives the 10 ms of everybody's sound to be played at `now`. To be called every 10 ms of the
     /// loudspeaker's time.
     pub fn hear(&mut self, now: Duration, out: &mut [f32; FRAME]) {
         self.pump(now);
         self.mixer.begin();
+        if !self.rooms.is_empty() {
+            self.overheard.begin();
+        }
         // Here and not on the heap: nothing is to be allocated for a frame.
         let mut frame = [0.0; FRAME];
         for (&id, link) in &mut self.links {
-            if link.hear(now, &mut frame) == Heard::Sound {
+            let heard = link.hear(now, &mut frame) == Heard::Sound;
+            if let Some(room) = self.rooms.get_mut(&id) {
+                let same_room = room.far_end(heard.then_some(&frame), &self.overheard);
+                if let Some(settings) = self.sources.get_mut(&id)
+                    && settings.same_room != same_room
+                {
+                    settings.same_room = same_room;
+                    self.mixer.source(id, *settings);
+                }
+            }
+            if heard {
                 self.mixer.add(id, &frame);
                 if let Some(began) = self.began.get_mut(&id)
                     && let Beginning::Signalled(at) = *began
@@ -337,7 +370,15 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
     }
 
     fn move_source(&mut self, peer: Id, near_edge_m: u32) {
-        self.sources.entry(peer).or_default().near_edge_m = near_edge_m;
+        let settings = self.sources.entry(peer).or_default();
+        settings.near_edge_m = near_edge_m;
+        // Nobody further away is in earshot.
+        if near_edge_m == 0 {
+            self.rooms.entry(peer).or_default();
+        } else {
+            settings.same_room = false;
+            self.rooms.remove(&peer);
+        }
         self.settle_source(peer);
     }
 

@@ -10,6 +10,7 @@
 //! - [`redundancy`]: how much of it a peer's network needs.
 //! - [`jitter`]: from packets that come as they come to sound without gaps.
 //! - [`mesh`]: whom to connect to.
+//! - [`same_room`]: who is heard through the air anyway.
 //! - [`mixer`]: many streams into one that never clips.
 //!
 //! The shells around them:
@@ -33,6 +34,7 @@ pub mod peer;
 pub mod processing;
 pub mod red;
 pub mod redundancy;
+pub mod same_room;
 pub mod wav;
 
 /// Samples a second, everywhere: of sound, and of Opus' RTP timestamps (RFC 7587).

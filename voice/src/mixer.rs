@@ -19,6 +19,9 @@ use crate::FRAME;
 /// Loudest that one person can be made: twice as loud (in amplitude).
 pub const LOUDEST: f32 = 2.0;
 
+/// How loud somebody is who is heard through the air as well: −30 dB, next to them nothing.
+const DUCKED: f32 = 0.032;
+
 /// Time constant of changes of loudness, as the share of the way that a sample goes: about 5 ms, too
 /// slow to hear as a step and too fast to hear as a ramp.
 const APPROACH: f32 = 1.0 / 240.0;
@@ -43,6 +46,8 @@ pub struct SourceSettings {
     pub muted: bool,
     /// Near edge of the distance band shown for them, in metres.
     pub near_edge_m: u32,
+    /// Whether they are in the same room (see [`same_room`](crate::same_room)), and heard without this.
+    pub same_room: bool,
 }
 
 impl Default for SourceSettings {
@@ -51,6 +56,7 @@ impl Default for SourceSettings {
             volume: 1.0,
             muted: false,
             near_edge_m: 0,
+            same_room: false,
         }
     }
 }
@@ -60,7 +66,8 @@ impl SourceSettings {
         if self.muted || !self.volume.is_finite() {
             return 0.0;
         }
-        self.volume.clamp(0.0, LOUDEST) * ring_gain(self.near_edge_m)
+        let ducked = if self.same_room { DUCKED } else { 1.0 };
+        self.volume.clamp(0.0, LOUDEST) * ring_gain(self.near_edge_m) * ducked
     }
 }
 
@@ -209,12 +216,13 @@ mod tests {
 
     #[test]
     fn every_change_of_loudness_glides() {
-        let sound = signal::tone(200.0, 0.4, 96_000);
+        let sound = signal::tone(200.0, 0.4, 110_400);
         let bound = signal::largest_step(&sound) * 2.2;
         let settings = |volume, muted, near_edge_m| SourceSettings {
             volume,
             muted,
             near_edge_m,
+            same_room: false,
         };
         let heard = mix(&sound, |n, mixer| match n {
             20 => mixer.source(1, settings(2.0, false, 0)),
@@ -223,6 +231,13 @@ mod tests {
             120 => mixer.source(1, settings(1.0, false, 1_000)),
             150 => mixer.deafen(true),
             180 => mixer.deafen(false),
+            200 => mixer.source(
+                1,
+                SourceSettings {
+                    same_room: true,
+                    ..SourceSettings::default()
+                },
+            ),
             _ => {}
         });
         let second = |from: usize| peak(&heard[from * FRAME..(from + 8) * FRAME]);
@@ -232,6 +247,7 @@ mod tests {
         assert!((second(140) - 0.4 * ring_gain(1_000)).abs() < 0.01);
         assert!(second(170) < 1e-3);
         assert!((second(191) - 0.4 * ring_gain(1_000)).abs() < 0.01);
+        assert!((second(211) - 0.4 * DUCKED).abs() < 1e-3);
         let step = signal::largest_step(&heard);
         assert!(step < bound, "a step of {step}, the bound is {bound}");
     }

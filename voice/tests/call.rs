@@ -31,6 +31,9 @@ struct Person {
     call: Call<Id, SmallRng>,
     /// Pitch of what they say; `None` is muted.
     says: Option<f32>,
+    /// What they say instead, and what their microphone hears though nobody is to hear it.
+    speech: Vec<f32>,
+    air: Vec<f32>,
     said: usize,
     heard: Vec<f32>,
     connected: Option<Duration>,
@@ -38,6 +41,15 @@ struct Person {
 
 impl Person {
     fn frame(&mut self) -> Option<[f32; FRAME]> {
+        if let Some(air) = self.air.get(self.said..self.said + FRAME) {
+            self.call.overhear(air.try_into().unwrap());
+            self.said += FRAME;
+            return None;
+        }
+        if let Some(speech) = self.speech.get(self.said..self.said + FRAME) {
+            self.said += FRAME;
+            return Some(speech.try_into().unwrap());
+        }
         let hz = self.says?;
         let frame = std::array::from_fn(|n| {
             0.3 * (TAU * (hz * (self.said + n) as f32 / 48_000.0).fract()).sin()
@@ -74,6 +86,8 @@ impl Room {
                     id,
                     call: Call::new(config, Handle::current(), start, rng).unwrap(),
                     says,
+                    speech: Vec::new(),
+                    air: Vec::new(),
                     said: 0,
                     heard: Vec::new(),
                     connected: None,
@@ -314,6 +328,35 @@ async fn whoever_is_blocked_is_disconnected_and_refused() {
     // Strangers get no answer.
     room.people[1].call.signal(9, Signal::Bye, now);
     assert!(room.people[1].call.next_event().is_none());
+}
+
+#[tokio::test]
+async fn whoever_is_in_the_same_room_is_ducked_until_they_go() {
+    let mut room = Room::new(&[None, None]);
+    let speech = signal::speech(5, 30 * 48_000);
+    // Two metres through the air.
+    room.people[1].air = speech.iter().map(|sample| 0.2 * sample).collect();
+    room.people[1].air.rotate_right(300);
+    room.people[0].speech = speech;
+    room.appear(0, 1);
+    room.until("finding out", |room| room.people[1].call.same_room(0))
+        .await;
+    println!("after {} s", room.people[1].said as f32 / 48_000.0);
+    assert!(!room.people[0].call.same_room(1));
+    room.pass(Duration::from_millis(1_000)).await;
+    assert!(room.people[1].call.levels(0).unwrap().peak_dbfs > -30.0);
+    assert!(rms(last_half_second(&room.people[1].heard)) < 0.01);
+    // Another band: out of earshot.
+    let moved = Event::Moved {
+        peer: 0,
+        near_edge_m: 50,
+    };
+    let now = room.start.elapsed();
+    room.people[1].call.handle(moved, now);
+    room.pass(Duration::from_millis(1_000)).await;
+    assert!(!room.people[1].call.same_room(0));
+    let heard = &room.people[1].heard;
+    assert!(rms(&heard[heard.len() - 48_000..]) > 0.02);
 }
 
 #[tokio::test]

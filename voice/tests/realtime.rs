@@ -11,6 +11,7 @@ use neartalk_voice::{
     device::{Wake, ring},
     mixer::{LevelMeter, MeterConfig, Mixer, SourceSettings},
     red::Red,
+    same_room::{Overheard, SameRoom},
 };
 
 #[global_allocator]
@@ -24,6 +25,7 @@ fn mixing_and_metering_allocate_nothing() {
         mixer.source(id, SourceSettings::default());
     }
     let mut meter = LevelMeter::new(MeterConfig::default());
+    let (mut overheard, mut room) = (Overheard::new(), SameRoom::new());
     let mut out = [0.0; FRAME];
     assert_no_alloc(|| {
         for n in 0..100 {
@@ -36,6 +38,9 @@ fn mixing_and_metering_allocate_nothing() {
             }
             mixer.finish(&mut out);
             meter.update(&out);
+            overheard.near_end(&out);
+            overheard.begin();
+            room.far_end(Some(&out), &overheard);
             // Settings of somebody known glide without a new entry.
             mixer.source(
                 1,
