@@ -1,13 +1,18 @@
 //! Settings: every one a flag and an environment variable, all with defaults that work.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use axum::http::HeaderValue;
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
 use neartalk_shared::{frame::IceServer, limits};
 
-use crate::{address::AddressLimits, quota::Quota, room::RoomSettings};
+use crate::{
+    address::AddressLimits,
+    quota::Quota,
+    room::RoomSettings,
+    turn::{TurnError, TurnSecret, TurnServers, TurnUrl},
+};
 
 /// The NearTalk relay: proximity matching, ephemeral chat and signaling for the people around you.
 ///
@@ -51,8 +56,8 @@ pub struct Config {
     )]
     pub trusted_proxies: Vec<IpNet>,
 
-    /// A STUN or TURN server for voice, such as stun:stun.example.org:3478. Can be repeated, or
-    /// separated by commas.
+    /// A STUN server for voice, such as stun:stun.example.org:3478, or a TURN server that asks for
+    /// no name. Can be repeated, or separated by commas.
     #[arg(
         long = "ice-server",
         env = "NEARTALK_ICE_SERVER",
@@ -61,6 +66,35 @@ pub struct Config {
         value_parser = parse_ice_server
     )]
     pub ice_servers: Vec<String>,
+
+    /// A TURN server for the voices of people who can't reach each other directly or hide their
+    /// address, such as turn:turn.example.org:3478. Needs the server's secret. Can be repeated, or
+    /// separated by commas.
+    #[arg(
+        long = "turn-url",
+        env = "NEARTALK_TURN_URL",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    pub turn_urls: Vec<TurnUrl>,
+
+    /// The secret that the TURN servers know as static-auth-secret. Others on this machine can read
+    /// a flag, so better give the variable, or a file.
+    #[arg(
+        long,
+        env = "NEARTALK_TURN_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true
+    )]
+    pub turn_secret: Option<TurnSecret>,
+
+    /// A file with that secret.
+    #[arg(long, env = "NEARTALK_TURN_SECRET_FILE", value_name = "FILE")]
+    pub turn_secret_file: Option<PathBuf>,
+
+    /// How long the TURN credentials are good that somebody who joins voice gets.
+    #[arg(long, env = "NEARTALK_TURN_TTL", value_name = "TIME", default_value = "24h", value_parser = parse_duration)]
+    pub turn_ttl: Duration,
 
     /// How long a message lives.
     #[arg(long, env = "NEARTALK_MESSAGE_TTL", value_name = "TIME", default_value = "30m", value_parser = parse_duration)]
@@ -162,14 +196,20 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// What of these settings concerns the room.
-    pub fn room(&self) -> RoomSettings {
+    /// What of these settings concerns the room. An error when those about TURN don't fit together.
+    pub fn room(&self) -> Result<RoomSettings, TurnError> {
         let ice_server = |url: &String| IceServer {
             urls: vec![url.clone()],
             username: None,
             credential: None,
         };
-        RoomSettings {
+        let turn = TurnServers::new(
+            self.turn_urls.clone(),
+            self.turn_secret.clone(),
+            self.turn_secret_file.clone(),
+            self.turn_ttl,
+        )?;
+        Ok(RoomSettings {
             message_ttl: self.message_ttl,
             session_ttl: self.session_ttl,
             place_ttl: self.place_ttl,
@@ -179,7 +219,8 @@ impl Config {
             max_sessions: self.max_sessions,
             max_messages: self.max_messages,
             ice_servers: self.ice_servers.iter().map(ice_server).collect(),
-        }
+            turn,
+        })
     }
 
     /// What of these settings concerns each address.

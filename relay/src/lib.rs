@@ -14,6 +14,7 @@ pub mod quota;
 pub mod room;
 pub mod server;
 pub mod socket;
+pub mod turn;
 
 pub use config::Config;
 pub use server::{Server, StartError};

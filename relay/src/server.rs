@@ -32,7 +32,8 @@ use crate::{
     http::{self, App, Peer},
     hub::Hub,
     metrics::Metrics,
-    room::{Room, link::CloseCode},
+    room::{Room, RoomSettings, link::CloseCode},
+    turn::TurnError,
 };
 
 /// How long the head of a request may take to arrive, and a connection may stay unused.
@@ -57,6 +58,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The settings about TURN don't fit together.
+    #[error(transparent)]
+    Turn(#[from] TurnError),
 }
 
 /// Whether the relay is ending, and who is still there.
@@ -95,6 +99,7 @@ impl Lifetime {
 #[derive(Debug)]
 pub struct Server {
     config: Config,
+    room: RoomSettings,
     public: TcpListener,
     admin: Option<TcpListener>,
 }
@@ -102,6 +107,7 @@ pub struct Server {
 impl Server {
     /// Takes the listeners' addresses.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let room = config.room()?;
         let public = listen(config.listen, "--listen or NEARTALK_LISTEN").await?;
         let admin = match config.admin_listen {
             Some(address) => {
@@ -111,6 +117,7 @@ impl Server {
         };
         Ok(Self {
             config,
+            room,
             public,
             admin,
         })
@@ -130,13 +137,14 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Self {
             config,
+            room,
             public,
             admin,
         } = self;
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::new());
         let rng = StdRng::from_rng(&mut rand::rng());
-        let room = Room::new(config.room(), rng, metrics.room.clone());
+        let room = Room::new(room, rng, metrics.room.clone());
         let hub = Hub::spawn(room, clock, Arc::clone(&metrics))?;
         let addresses = AddressTable::new(config.addresses());
         let (alive, mut all_gone) = mpsc::channel(1);

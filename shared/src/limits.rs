@@ -61,6 +61,8 @@ pub const CANDIDATE_MAX_BYTES: usize = 1_024;
 pub const SDP_MID_MAX_BYTES: usize = 64;
 /// How many people one person connects to in voice (each is a peer-to-peer connection).
 pub const VOICE_MAX_PEERS: u32 = 8;
+/// How long somebody whose socket is lost stays in voice, for their voice needs none.
+pub const VOICE_GRACE: Duration = Duration::from_secs(15);
 
 /// A session ends after this long without any request or open socket.
 pub const SESSION_TTL: Duration = Duration::from_secs(30 * 60);

@@ -98,6 +98,20 @@ pub const CHROMIUM: Need = Need {
     test: Test::Program(&["chromium"]),
     source: Source::Apt("chromium"),
 };
+/// For the tests of voice through a TURN server.
+pub const COTURN: Need = Need {
+    name: "coturn",
+    why: "the tests of voice through a TURN server start one of their own",
+    test: Test::Program(&["turnserver"]),
+    source: Source::Apt("coturn"),
+};
+/// For the tests of voice between networks, which they make on Linux.
+pub const IPTABLES: Need = Need {
+    name: "iptables",
+    why: "the tests of voice between networks put routers and losses into them with it",
+    test: Test::Program(&["iptables"]),
+    source: Source::Apt("iptables"),
+};
 /// For checking the TypeScript types.
 pub const NODE: Need = Need {
     name: "node",

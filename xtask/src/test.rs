@@ -52,6 +52,8 @@ pub fn test(args: Args) -> Result<ExitCode> {
             needs::CHROMIUM,
             needs::IPROUTE,
             needs::PYTHON,
+            needs::COTURN,
+            needs::IPTABLES,
         ]);
     }
     if args.filter.is_none() {

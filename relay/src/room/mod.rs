@@ -41,7 +41,7 @@ use self::{
     link::{CloseCode, Frame, Link},
     session::{Placed, Sessions, Slot},
 };
-use crate::{metrics::RoomMetrics, quota::Quota};
+use crate::{metrics::RoomMetrics, quota::Quota, turn::TurnServers};
 
 /// At most so many reports are kept, the newest.
 const REPORTS_MAX: usize = 10_000;
@@ -65,8 +65,10 @@ pub struct RoomSettings {
     pub max_sessions: usize,
     /// At most so many messages are kept; beyond it the oldest go early.
     pub max_messages: usize,
-    /// Handed to whoever joins voice.
+    /// Handed to whoever joins voice …
     pub ice_servers: Vec<IceServer>,
+    /// … together with credentials for these.
+    pub turn: Option<TurnServers>,
 }
 
 impl Default for RoomSettings {
@@ -81,6 +83,7 @@ impl Default for RoomSettings {
             max_sessions: 200_000,
             max_messages: 200_000,
             ice_servers: Vec::new(),
+            turn: None,
         }
     }
 }
@@ -278,7 +281,7 @@ impl<L: Link> Room<L> {
                 ));
             }
         };
-        self.detach(slot, Some(CloseCode::Replaced));
+        self.detach(slot, Some(CloseCode::Replaced), now);
         self.next_link += 1;
         let number = self.next_link;
         let session = &mut self.sessions[slot];
@@ -335,7 +338,7 @@ impl<L: Link> Room<L> {
                     },
                 );
             }),
-            ClientFrame::VoiceJoin => self.voice_join(slot),
+            ClientFrame::VoiceJoin => self.voice_join(slot, now),
             ClientFrame::VoiceState { muted, deafened } => {
                 self.voice_state(slot, muted, deafened);
                 Ok(())
@@ -375,12 +378,13 @@ impl<L: Link> Room<L> {
         let Some(slot) = self.attached(from) else {
             return;
         };
-        self.detach(slot, None);
+        self.detach(slot, None, now);
         self.sessions[slot].seen_at = now;
         if let Some(placed) = &mut self.sessions[slot].placed {
             placed.updated_at = now;
         }
         if left {
+            self.voice_leave(slot);
             self.hide(slot, neartalk_shared::frame::LeftReason::Left);
         }
         self.refresh_deadline(slot);
@@ -430,15 +434,18 @@ impl<L: Link> Room<L> {
         (*number == from.number).then_some(from.slot)
     }
 
-    /// Parts a session from its socket.
-    fn detach(&mut self, slot: Slot, close: Option<CloseCode>) {
+    /// Parts a session from its socket. Voice needs none for a while: it goes from peer to peer.
+    fn detach(&mut self, slot: Slot, close: Option<CloseCode>, now: Timestamp) {
         let Some((_, mut link)) = self.sessions[slot].link.take() else {
             return;
         };
         if let Some(code) = close {
             link.close(code);
         }
-        self.voice_leave(slot);
+        let session = &mut self.sessions[slot];
+        if session.voice.is_some() {
+            session.voice_until.get_or_insert(now + limits::VOICE_GRACE);
+        }
         self.forget_view(slot);
     }
 
@@ -535,16 +542,18 @@ impl<L: Link> Room<L> {
         }
     }
 
-    /// Queues the next moment at which this session's place or the session itself may expire.
+    /// Queues the next moment at which this session's voice, its place or the session itself may
+    /// expire.
     fn refresh_deadline(&mut self, slot: Slot) {
         let session = &self.sessions[slot];
-        let deadline = session.link.is_none().then(|| {
+        let without_socket = session.link.is_none().then(|| {
             let end = session.seen_at + self.settings.session_ttl;
             let place_end = session
                 .placed
                 .map(|p| p.updated_at + self.settings.place_ttl);
             place_end.map_or(end, |place_end| place_end.min(end))
         });
+        let deadline = session.voice_until.into_iter().chain(without_socket).min();
         self.sessions.set_deadline(slot, deadline);
     }
 

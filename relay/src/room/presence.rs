@@ -190,12 +190,18 @@ impl<L: Link> Room<L> {
         self.send_shared(slot, &Frame::from_json(json, None));
     }
 
-    /// Ends places and sessions whose time has come.
+    /// Ends voice, places and sessions whose time has come.
     fn expire(&mut self, now: Timestamp) {
         while let Some(slot) = self.sessions.next_due(now) {
             let placed = self.sessions[slot].placed;
-            let place_ended = placed.is_some_and(|p| p.updated_at + self.settings.place_ttl <= now);
+            // An open socket keeps its place.
+            let place_ended = self.sessions[slot].link.is_none()
+                && placed.is_some_and(|p| p.updated_at + self.settings.place_ttl <= now);
             let session_ended = self.has_expired(slot, now);
+            let voice_until = self.sessions[slot].voice_until;
+            if place_ended || session_ended || voice_until.is_some_and(|until| until <= now) {
+                self.end_voice(slot);
+            }
             if place_ended || session_ended {
                 self.hide(slot, LeftReason::Expired);
                 self.sessions[slot].placed = None;
@@ -264,7 +270,8 @@ impl<L: Link> Room<L> {
             for (other, band) in around {
                 self.tell(other, slot, band);
                 self.tell(slot, other, band);
-                if self.sessions[slot].voice.is_some() && self.sessions[other].voice.is_some() {
+                if self.sessions[slot].answers_in_voice() && self.sessions[other].answers_in_voice()
+                {
                     self.link_voice(slot, other);
                 }
             }

@@ -60,6 +60,8 @@ pub struct Session<L> {
     pub movement: MovementGuard,
     pub quotas: Quotas,
     pub voice: Option<VoiceState>,
+    /// When voice ends unless they join again: set when the socket is lost.
+    pub voice_until: Option<Timestamp>,
     /// This person's JSON as others get it, until it changes.
     portrait: Option<Portrait>,
     /// Who this client has been told is in range, with the band told; sorted by slot. Empty
@@ -71,6 +73,8 @@ pub struct Session<L> {
     pub watchers: Vec<Slot>,
     /// Whom this client has been told to connect to in voice; sorted.
     pub voice_peers: Vec<Slot>,
+    /// Who has left since without a socket to tell it on.
+    pub voice_missed: Vec<PeerId>,
     /// What this client was last told, and when.
     pub reach: Vec<Reach>,
     pub reach_at: Timestamp,
@@ -116,6 +120,11 @@ impl<L> Session<L> {
     /// What others see of this person has changed.
     pub fn redraw(&mut self) {
         self.portrait = None;
+    }
+
+    /// Whether others can be told to connect to them: in voice, and not about to fall out of it.
+    pub fn answers_in_voice(&self) -> bool {
+        self.voice.is_some() && self.voice_until.is_none()
     }
 
     /// Where, if there is a place.
@@ -200,11 +209,13 @@ impl<L> Sessions<L> {
             movement: MovementGuard::default(),
             quotas: Quotas::default(),
             voice: None,
+            voice_until: None,
             portrait: None,
             view: Vec::new(),
             view_since: 0,
             watchers: Vec::new(),
             voice_peers: Vec::new(),
+            voice_missed: Vec::new(),
             reach: Vec::new(),
             reach_at: Timestamp::default(),
             moved: false,

@@ -1,5 +1,7 @@
 //! The room in virtual time: what each client is told, against brute force.
 
+mod voice;
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -15,6 +17,7 @@ use neartalk_shared::{
 use rand::{RngExt, SeedableRng};
 
 use super::*;
+use voice::Calls;
 
 #[derive(Debug, Default)]
 struct Inbox {
@@ -51,6 +54,8 @@ struct TestClient {
     attachment: Option<Attachment>,
     seen: BTreeMap<PeerId, Person>,
     voice_peers: BTreeMap<PeerId, bool>,
+    /// Those it had connections with when it joined again, until it is told of them again.
+    unconfirmed: BTreeMap<PeerId, bool>,
     reach: Vec<Reach>,
     messages: Vec<Message>,
     sent: Vec<(MessageId, u32)>,
@@ -68,6 +73,7 @@ impl TestClient {
             attachment: None,
             seen: BTreeMap::new(),
             voice_peers: BTreeMap::new(),
+            unconfirmed: BTreeMap::new(),
             reach: Vec::new(),
             messages: Vec::new(),
             sent: Vec::new(),
@@ -81,7 +87,6 @@ impl TestClient {
     fn connect(&mut self, room: &mut Room<TestLink>, now: Timestamp) {
         self.link = TestLink::default();
         self.seen.clear();
-        self.voice_peers.clear();
         let attached = room.hello(&self.session, 1, self.link.clone(), now);
         self.attachment = Some(attached.map_err(|(refusal, _)| refusal).unwrap());
         self.read();
@@ -138,9 +143,15 @@ impl TestClient {
                     );
                     self.left.push((peer_id, reason));
                 }
+                ServerFrame::VoiceReady { .. } => {
+                    assert!(self.unconfirmed.is_empty(), "not all were named again");
+                    self.unconfirmed = std::mem::take(&mut self.voice_peers);
+                }
                 ServerFrame::VoicePeer {
                     peer_id, polite, ..
                 } => {
+                    let before = self.unconfirmed.remove(&peer_id);
+                    assert!(before.is_none_or(|before| before == polite));
                     assert!(
                         self.voice_peers.insert(peer_id, polite).is_none(),
                         "a peer twice"
@@ -207,10 +218,10 @@ fn story(seed: u64, middle: Place) {
     let mut now = at(0);
     let mut clients: Vec<TestClient> = Vec::new();
     let mut spots: BTreeMap<PeerId, Spot> = BTreeMap::new();
-    let mut voice: BTreeSet<PeerId> = BTreeSet::new();
+    let mut calls = Calls::default();
     // When a place will be gone, for those without a socket.
     let mut ends: BTreeMap<PeerId, Timestamp> = BTreeMap::new();
-    let (mut encounters, mut departures, mut deliveries) = (0, 0, 0);
+    let (mut encounters, mut departures, mut deliveries, mut introductions) = (0, 0, 0, 0);
     for _ in 0..150 {
         for _ in 0..rng.random_range(0..8) {
             now = now + Duration::from_millis(rng.random_range(1..100));
@@ -220,7 +231,7 @@ fn story(seed: u64, middle: Place) {
             let who = rng.random_range(0..clients.len());
             let client = &mut clients[who];
             let connected = client.attachment.is_some();
-            match rng.random_range(0..16) {
+            match rng.random_range(0..17) {
                 0..=6 if connected => {
                     let away = rng.random_range(0.0..1_500.0);
                     let place = middle.destination(rng.random_range(0.0..TAU), away);
@@ -241,7 +252,8 @@ fn story(seed: u64, middle: Place) {
                 }
                 8..=9 if spots.contains_key(&client.peer_id) && connected => {
                     client.send(&mut room, ClientFrame::VoiceJoin, now);
-                    voice.insert(client.peer_id);
+                    assert!(client.unconfirmed.is_empty(), "not all were named again");
+                    calls.join(client.peer_id, &spots);
                 }
                 10 => {
                     let frame = ClientFrame::VoiceState {
@@ -252,12 +264,18 @@ fn story(seed: u64, middle: Place) {
                 }
                 11 if connected => {
                     client.send(&mut room, ClientFrame::VoiceLeave, now);
-                    voice.remove(&client.peer_id);
+                    client.voice_peers.clear();
+                    calls.end(client.peer_id);
                 }
                 12 if connected => {
                     let left = rng.random_bool(0.5);
                     client.disconnect(&mut room, left, now);
-                    voice.remove(&client.peer_id);
+                    if left {
+                        client.voice_peers.clear();
+                        calls.end(client.peer_id);
+                    } else {
+                        calls.lose(client.peer_id, now);
+                    }
                     let end = if left {
                         now
                     } else {
@@ -271,6 +289,11 @@ fn story(seed: u64, middle: Place) {
                         client.connect(&mut room, now);
                         ends.remove(&client.peer_id);
                     }
+                }
+                14 if connected => {
+                    client.read();
+                    client.connect(&mut room, now);
+                    calls.lose(client.peer_id, now);
                 }
                 _ if connected && spots.contains_key(&client.peer_id) => {
                     let me = clients[who].peer_id;
@@ -300,6 +323,7 @@ fn story(seed: u64, middle: Place) {
         }
         now = now + Duration::from_secs(1);
         room.tick(now);
+        calls.tick(&spots, now);
         ends.retain(|peer, &mut end| {
             let gone = end <= now;
             if gone && spots.remove(peer).is_some() {
@@ -343,15 +367,24 @@ fn story(seed: u64, middle: Place) {
                     "seed {seed}"
                 );
             }
-            if voice.contains(&client.peer_id) {
-                let peers: BTreeSet<_> = truth.keys().filter(|p| voice.contains(p)).collect();
-                assert_eq!(client.voice_peers.keys().collect::<BTreeSet<_>>(), peers);
-                for (peer, polite) in &client.voice_peers {
-                    let other = clients.iter().find(|c| c.peer_id == *peer).unwrap();
-                    assert_eq!(other.voice_peers[&client.peer_id], !polite);
+            let peers: BTreeSet<_> = calls.peers(client.peer_id).collect();
+            match calls.in_voice.get(&client.peer_id) {
+                Some(None) => assert!(client.voice_peers.keys().eq(&peers), "seed {seed}"),
+                // It joins again, and hears then who left meanwhile.
+                Some(Some(_)) => assert!(peers.iter().all(|p| client.voice_peers.contains_key(p))),
+                None if !calls.lost.contains(&client.peer_id) => {
+                    assert!(client.voice_peers.is_empty(), "seed {seed}");
                 }
-            } else {
-                assert!(client.voice_peers.is_empty());
+                None => {}
+            }
+            for peer in peers {
+                let other = clients.iter().find(|c| c.peer_id == peer).unwrap();
+                let roles = [
+                    client.voice_peers[&peer],
+                    other.voice_peers[&client.peer_id],
+                ];
+                assert_ne!(roles[0], roles[1], "seed {seed}");
+                introductions += 1;
             }
         }
     }
@@ -384,8 +417,8 @@ fn story(seed: u64, middle: Place) {
         "too lonely to prove anything: {encounters}"
     );
     assert!(
-        departures > 5 && deliveries > 50,
-        "{departures} {deliveries}"
+        departures > 5 && deliveries > 50 && introductions > 50,
+        "{departures} {deliveries} {introductions}"
     );
 }
 
@@ -584,51 +617,6 @@ fn a_stuck_reader_harms_nobody_and_is_not_counted() {
     assert_eq!(clients[0].sent, [(id, 1)]);
     clients[1].read();
     assert_eq!(clients[1].texts(), ["hi"]);
-}
-
-#[test]
-fn signals_reach_only_peers_in_voice_and_range_and_tell_no_more() {
-    let mut room = room_with(RoomSettings::default());
-    let mut a = TestClient::new(&mut room, at(0));
-    let mut b = TestClient::new(&mut room, at(0));
-    a.locate(&mut room, square(), 500, at(0));
-    b.locate(&mut room, square(), 500, at(0));
-    let signal = |to| ClientFrame::Signal {
-        to,
-        data: SignalData::Bye,
-    };
-    let nobody = PeerId::random(&mut StdRng::seed_from_u64(99));
-    a.send(&mut room, signal(b.peer_id), at(1));
-    a.send(&mut room, ClientFrame::VoiceJoin, at(1));
-    a.send(&mut room, signal(b.peer_id), at(1));
-    b.send(&mut room, ClientFrame::VoiceJoin, at(1));
-    a.send(&mut room, signal(nobody), at(1));
-    a.send(&mut room, signal(a.peer_id), at(1));
-    assert_eq!(a.errors, [(ErrorCode::NotInRange, None); 4]);
-    a.send(&mut room, signal(b.peer_id), at(1));
-    assert_eq!(a.errors.len(), 4);
-
-    // Out of range, out of reach: at once for signals, on the tick for the introduction.
-    b.locate(&mut room, square().destination(0.0, 5_000.0), 500, at(200));
-    a.send(&mut room, signal(b.peer_id), at(200));
-    assert_eq!(a.errors.len(), 5);
-    assert_eq!(a.voice_peers.len(), 1);
-    room.tick(at(201));
-    a.read();
-    b.read();
-    assert!(a.voice_peers.is_empty() && b.voice_peers.is_empty());
-    // And back again.
-    b.locate(&mut room, square(), 500, at(400));
-    room.tick(at(401));
-    a.read();
-    b.read();
-    assert_eq!(a.voice_peers.len() + b.voice_peers.len(), 2);
-    b.disconnect(&mut room, false, at(402));
-    a.read();
-    assert!(
-        a.voice_peers.is_empty(),
-        "a lost socket is out of voice at once"
-    );
 }
 
 #[test]

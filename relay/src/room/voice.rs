@@ -15,31 +15,51 @@ use super::{
 };
 
 impl<L: Link> Room<L> {
-    pub(super) fn voice_join(&mut self, slot: Slot) -> Result<(), ApiError> {
+    /// Lets somebody into voice, or back into it on a new socket: then only they are told of the
+    /// others, whose connections with them have lived on.
+    pub(super) fn voice_join(&mut self, slot: Slot, now: Timestamp) -> Result<(), ApiError> {
         let session = &mut self.sessions[slot];
         let spot = *session.spot().ok_or_else(no_location)?;
-        // Joining again starts anew: this client has lost its connections.
-        let again = session.voice.replace(VoiceState::default()).is_some();
-        if again {
-            self.unlink_all_voice(slot);
+        let peer_id = session.peer_id;
+        let again = session.voice.is_some();
+        session.voice.get_or_insert_default();
+        session.voice_until = None;
+        for peer_id in std::mem::take(&mut session.voice_missed) {
+            self.send(slot, &ServerFrame::VoicePeerLeft { peer_id });
         }
-        self.mark_changed(slot);
+        if !again {
+            self.mark_changed(slot);
+        }
+        let turn = self.settings.turn.as_ref();
+        let turn = turn.map(|turn| turn.ice_server(peer_id, now));
         let ready = ServerFrame::VoiceReady {
-            ice_servers: self.settings.ice_servers.clone(),
+            ice_servers: self
+                .settings
+                .ice_servers
+                .iter()
+                .cloned()
+                .chain(turn)
+                .collect(),
             max_peers: VOICE_MAX_PEERS,
         };
         self.send(slot, &ready);
-        let mut peers = Vec::new();
+        let mut strangers = Vec::new();
+        let known = self.sessions[slot].voice_peers.clone();
         self.index.in_range(&spot, |other, band| {
-            if other != slot && self.sessions[other].voice.is_some() {
-                peers.push((band, other));
+            let is_new = other != slot && known.binary_search(&other).is_err();
+            if is_new && self.sessions[other].answers_in_voice() {
+                strangers.push((band, other));
             }
         });
+        for other in known {
+            self.introduce(slot, other);
+        }
         // Nearest first, so that a client that connects to only so many starts with the right ones.
-        peers.sort_unstable_by_key(|&(band, other)| (band, self.sessions[other].peer_id));
-        for (_, other) in peers {
+        strangers.sort_unstable_by_key(|&(band, other)| (band, self.sessions[other].peer_id));
+        for (_, other) in strangers {
             self.link_voice(slot, other);
         }
+        self.refresh_deadline(slot);
         Ok(())
     }
 
@@ -53,9 +73,20 @@ impl<L: Link> Room<L> {
         }
     }
 
+    /// Takes somebody out of voice who wants to leave.
     pub(super) fn voice_leave(&mut self, slot: Slot) {
-        if self.sessions[slot].voice.take().is_some() {
-            self.unlink_all_voice(slot);
+        self.end_voice(slot);
+        self.sessions[slot].voice_missed.clear();
+    }
+
+    /// Takes somebody out of voice. What they have no socket for they are told when they join again.
+    pub(super) fn end_voice(&mut self, slot: Slot) {
+        let session = &mut self.sessions[slot];
+        session.voice_until = None;
+        if session.voice.take().is_some() {
+            for other in session.voice_peers.clone() {
+                self.unlink_voice(slot, other);
+            }
             self.mark_changed(slot);
         }
     }
@@ -109,20 +140,24 @@ impl<L: Link> Room<L> {
         if let Err(at) = self.sessions[b].voice_peers.binary_search(&a) {
             self.sessions[b].voice_peers.insert(at, a);
         }
-        for (to, about) in [(a, b), (b, a)] {
-            let peer = &self.sessions[about];
-            let VoiceState { muted, deafened } = peer.voice.unwrap_or_default();
-            // Perfect negotiation needs one polite side; ids are unrelated to anything, so their
-            // order is a fair coin that both ends agree on.
-            let polite = self.sessions[to].peer_id < peer.peer_id;
-            let frame = ServerFrame::VoicePeer {
-                peer_id: peer.peer_id,
-                polite,
-                muted,
-                deafened,
-            };
-            self.send(to, &frame);
-        }
+        self.introduce(a, b);
+        self.introduce(b, a);
+    }
+
+    /// Tells `to` to connect to `about`.
+    fn introduce(&mut self, to: Slot, about: Slot) {
+        let peer = &self.sessions[about];
+        let VoiceState { muted, deafened } = peer.voice.unwrap_or_default();
+        // Perfect negotiation needs one polite side; ids are unrelated to anything, so their
+        // order is a fair coin that both ends agree on.
+        let polite = self.sessions[to].peer_id < peer.peer_id;
+        let frame = ServerFrame::VoicePeer {
+            peer_id: peer.peer_id,
+            polite,
+            muted,
+            deafened,
+        };
+        self.send(to, &frame);
     }
 
     /// Parts two people in voice.
@@ -131,14 +166,12 @@ impl<L: Link> Room<L> {
             if let Ok(at) = self.sessions[to].voice_peers.binary_search(&about) {
                 self.sessions[to].voice_peers.remove(at);
                 let peer_id = self.sessions[about].peer_id;
-                self.send(to, &ServerFrame::VoicePeerLeft { peer_id });
+                if self.sessions[to].link.is_some() {
+                    self.send(to, &ServerFrame::VoicePeerLeft { peer_id });
+                } else {
+                    self.sessions[to].voice_missed.push(peer_id);
+                }
             }
-        }
-    }
-
-    fn unlink_all_voice(&mut self, slot: Slot) {
-        for other in self.sessions[slot].voice_peers.clone() {
-            self.unlink_voice(slot, other);
         }
     }
 }

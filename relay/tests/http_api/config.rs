@@ -25,6 +25,15 @@ async fn a_bad_setting_is_named_and_explained() {
         ("--allowed-origin", "chat.example"),
         ("--allowed-origin", "https://chat.example/path"),
         ("--ice-server", "http://stun.example"),
+        ("--turn-url", "turn.example"),
+        ("--turn-url", "stun:turn.example"),
+        ("--turn-url", "turns:turn.example"),
+        ("--turn-url", "turn:turn.example?transport=tcp"),
+        // Without a secret it is of no use, and a secret without it is not either.
+        ("--turn-url", "turn:turn.example"),
+        ("--turn-secret", ""),
+        ("--turn-secret-file", "/nonexistent/secret"),
+        ("--turn-ttl", "soon"),
         ("--log-format", "xml"),
         ("--workers", "none"),
         ("--drain-timeout", "x"),
@@ -104,6 +113,10 @@ async fn help_names_every_flag_and_its_variable() {
         "allowed-origin",
         "trusted-proxy",
         "ice-server",
+        "turn-url",
+        "turn-secret",
+        "turn-secret-file",
+        "turn-ttl",
         "message-ttl",
         "session-ttl",
         "place-ttl",
@@ -124,6 +137,50 @@ async fn help_names_every_flag_and_its_variable() {
         assert!(output.contains(&format!("--{flag}")), "{flag}: {output}");
         assert!(output.contains(&variable), "{variable}: {output}");
     }
+}
+
+#[tokio::test]
+async fn turn_settings_that_do_not_fit_together_are_explained() {
+    let hush = "a-secret-that-nobody-sees";
+    let empty = std::env::temp_dir().join(format!("neartalk-empty-secret-{}", std::process::id()));
+    std::fs::write(&empty, "\n").unwrap();
+    let empty_path = empty.to_str().unwrap();
+    let env = ("NEARTALK_TURN_SECRET", hush);
+    let url = ("NEARTALK_TURN_URL", "turn:turn.example");
+    for (flags, env, named) in [
+        (vec![], vec![env], vec!["--turn-url"]),
+        (
+            vec![],
+            vec![url],
+            vec!["NEARTALK_TURN_SECRET", "--turn-secret-file"],
+        ),
+        (
+            vec!["--turn-secret-file", empty_path],
+            vec![url],
+            vec![empty_path, "empty"],
+        ),
+        (
+            vec!["--turn-secret-file", empty_path],
+            vec![url, env],
+            vec!["not both"],
+        ),
+        // What is wrong here is something else; the secret is not told with it.
+        (vec!["--workers", "0"], vec![url, env], vec!["--workers"]),
+        (vec!["--help"], vec![url, env], vec!["--turn-secret"]),
+    ] {
+        let flags = [vec!["--listen", "127.0.0.1:0"], flags].concat();
+        let (status, output) = Relay::run_to_end(&flags, &env).await;
+        assert!(!status.success() || flags.contains(&"--help"), "{flags:?}");
+        for name in named {
+            assert!(
+                output.contains(name),
+                "{flags:?}: {name} is missing: {output}"
+            );
+        }
+        assert!(!output.contains(hush), "{flags:?}: {output}");
+        assert!(!output.contains("panicked"), "{flags:?}: {output}");
+    }
+    std::fs::remove_file(&empty).unwrap();
 }
 
 #[tokio::test]

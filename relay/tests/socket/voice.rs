@@ -7,7 +7,7 @@ use neartalk_shared::{
 };
 
 use super::ticked;
-use crate::common::{Person, Relay, beside, centre, east};
+use crate::common::{Person, Relay, beside, centre, east, poll};
 
 fn offer(sdp: &str) -> SignalData {
     SignalData::Description {
@@ -200,21 +200,104 @@ async fn leaving_voice_parts_both_sides() {
     assert_ne!(a, b);
 }
 
+/// Joins voice a second time; whom `voice_peer` named then, and what else came.
+async fn joins_again(person: &mut Person) -> (Vec<PeerId>, Vec<ServerFrame>) {
+    person.join_voice().await;
+    let mut named = Vec::new();
+    let mut rest = person.settle().await;
+    rest.retain(|frame| match frame {
+        ServerFrame::VoicePeer { peer_id, .. } => {
+            named.push(*peer_id);
+            false
+        }
+        _ => true,
+    });
+    (named, rest)
+}
+
+/// Sends a signal; whether there is nobody to take it.
+async fn is_refused(person: &mut Person, to: PeerId) -> bool {
+    person.signal(to, SignalData::Bye).await;
+    let answers = person.settle().await;
+    answers.iter().any(|frame| {
+        matches!(frame, ServerFrame::Error { error, .. } if error.code == ErrorCode::NotInRange)
+    })
+}
+
+fn is_of_voice(frame: &ServerFrame) -> bool {
+    matches!(
+        frame,
+        ServerFrame::VoiceReady { .. }
+            | ServerFrame::VoicePeer { .. }
+            | ServerFrame::VoicePeerLeft { .. }
+    )
+}
+
 #[tokio::test]
-async fn a_lost_connection_ends_voice() {
+async fn a_lost_connection_leaves_voice_as_it_is_for_a_while() {
     let relay = Relay::start(&[]);
     let (fox, mut owl) = in_voice(&relay).await;
     let (id, created) = (fox.id(), fox.created.clone());
     drop(fox);
-    owl.parts_in_voice(id).await;
-    // Coming back does not: peer connections have to be made anew.
-    let mut fox = Person::resume(&relay, created).await;
+    // Until the relay has noticed, signals to the lost socket are taken.
+    poll("the loss to be noticed", async || {
+        is_refused(&mut owl, id).await.then_some(())
+    })
+    .await;
+    let mut fox = Person::resume(&relay, created.clone()).await;
     fox.located().await;
-    fox.signal(owl.id(), SignalData::Bye).await;
-    fox.expect_error(ErrorCode::NotInRange).await;
-    fox.join_voice().await;
-    fox.meets_in_voice(owl.id()).await;
-    owl.meets_in_voice(id).await;
+    // The peers' connection lives on, and can be mended at once.
+    for taken_over in [false, true] {
+        owl.signal(id, offer("restart")).await;
+        assert_eq!(fox.signalled(owl.id()).await, offer("restart"));
+        fox.signal(owl.id(), offer("so be it")).await;
+        assert_eq!(owl.signalled(id).await, offer("so be it"));
+        let (named, _) = joins_again(&mut fox).await;
+        assert_eq!(named, [owl.id()]);
+        if !taken_over {
+            let old = fox;
+            fox = Person::resume(&relay, created.clone()).await;
+            let told = fox.settle().await;
+            assert!(!told.iter().any(is_of_voice), "{told:?}");
+            drop(old);
+        }
+    }
+    let heard = owl.settle().await;
+    assert!(!heard.iter().any(is_of_voice), "{heard:?}");
+}
+
+#[tokio::test]
+async fn joining_again_keeps_who_is_muted_muted() {
+    let relay = Relay::start(&[]);
+    let (mut fox, mut owl) = in_voice(&relay).await;
+    fox.send(&ClientFrame::VoiceState {
+        muted: true,
+        deafened: false,
+    })
+    .await;
+    let (named, _) = joins_again(&mut fox).await;
+    assert_eq!(named, [owl.id()]);
+    // Whoever comes sees everybody as they are, and hears so when introduced.
+    let mut third = Person::join(&relay, &relay.api(), "Third").await;
+    let located = third.locate(beside(0), 500).await;
+    let seen = located
+        .people
+        .iter()
+        .find(|p| p.peer_id == fox.id())
+        .unwrap();
+    assert!(seen.in_voice && seen.muted && !seen.deafened, "{seen:?}");
+    let (named, rest) = joins_again(&mut owl).await;
+    assert_eq!(named, [fox.id()]);
+    assert!(!rest.iter().any(is_of_voice), "{rest:?}");
+}
+
+#[tokio::test]
+async fn closing_the_socket_to_leave_ends_voice() {
+    let relay = Relay::start(&[]);
+    let (mut fox, mut owl) = in_voice(&relay).await;
+    let id = fox.id();
+    fox.leave().await;
+    owl.parts_in_voice(id).await;
 }
 
 #[tokio::test]
