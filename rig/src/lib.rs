@@ -13,3 +13,5 @@ pub mod programs;
 pub mod pulse;
 pub mod relay;
 pub mod sound;
+#[cfg(unix)]
+pub mod turn;

@@ -13,6 +13,8 @@ mod chat;
 mod history;
 mod presence;
 mod session;
+#[cfg(target_os = "linux")]
+mod turn;
 mod voice;
 
 use common::{Api, Person, Relay};

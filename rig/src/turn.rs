@@ -1,0 +1,158 @@
+//! A TURN server: coturn, as whoever runs a relay would run it.
+
+use std::{
+    env, fs,
+    net::{SocketAddr, UdpSocket},
+    path::PathBuf,
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{GUARD, Process};
+
+/// A running coturn, which serves STUN as well, and whoever has a credential signed with its secret.
+#[derive(Debug)]
+pub struct TurnServer {
+    process: Process,
+    address: SocketAddr,
+    folder: PathBuf,
+}
+
+/// What came of asking for an address on the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Allocation {
+    /// One was given.
+    Granted,
+    /// None was, because of the name and credential.
+    Refused,
+}
+
+impl TurnServer {
+    /// Starts one on this computer.
+    ///
+    /// # Errors
+    /// When it doesn't start.
+    pub fn start(secret: &str) -> Result<Self> {
+        let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+        Self::run(Command::new("turnserver"), address, secret)
+    }
+
+    /// Starts a command that becomes one, such as `turnserver` in a network of its own, at this address.
+    ///
+    /// # Errors
+    /// When it doesn't start.
+    pub fn run(mut command: Command, address: SocketAddr, secret: &str) -> Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Relaxed);
+        let folder = env::temp_dir().join(format!("neartalk-turn-{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder).context("can't make a folder for coturn")?;
+        let ip = address.ip();
+        command.args([
+            "-n",
+            "--verbose",
+            "--log-file=stdout",
+            "--simple-log",
+            "--no-tcp",
+            "--no-tls",
+            "--no-dtls",
+            "--no-cli",
+            "--relay-threads=1",
+            "--realm=neartalk.test",
+            "--use-auth-secret",
+        ]);
+        command.args([
+            format!("--listening-ip={ip}"),
+            format!("--relay-ip={ip}"),
+            format!("--listening-port={}", address.port()),
+            format!("--static-auth-secret={secret}"),
+            format!("--pidfile={}", folder.join("pid").display()),
+            format!("--userdb={}", folder.join("users").display()),
+        ]);
+        if ip.is_loopback() {
+            command.arg("--allow-loopback-peers");
+        }
+        let process = Process::start(&mut command)
+            .context("the tests need coturn; install the package coturn")?;
+        let mut server = Self {
+            process,
+            address,
+            folder,
+        };
+        let opened = format!("UDP listener opened on: {address}");
+        server.process.wait_for("coturn's listener", |line| {
+            line.contains(&opened).then_some(())
+        })?;
+        Ok(server)
+    }
+
+    /// Where it listens, over UDP.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `stun:…`, for clients.
+    pub fn stun_url(&self) -> String {
+        format!("stun:{}", self.address)
+    }
+
+    /// `turn:…`, for clients and relays.
+    pub fn turn_url(&self) -> String {
+        format!("turn:{}", self.address)
+    }
+
+    /// Asks it for an address, as a client with this name and credential would.
+    ///
+    /// # Errors
+    /// When it doesn't answer, or the client that asks (from the same package) can't be started.
+    pub fn allocate(&self, username: &str, credential: &str) -> Result<Allocation> {
+        let mut client = Command::new("turnutils_uclient");
+        client.args(["-v", "-c", "-y", "-n", "1", "-m", "1"]);
+        client.args(["-u", username, "-w", credential]);
+        client.args(["-p", &self.address.port().to_string()]);
+        let mut client = Process::start(client.arg(self.address.ip().to_string()))?;
+        let until = Instant::now() + GUARD;
+        loop {
+            match client.line(until) {
+                Ok(Some(line)) if line.contains("Received relay addr") => {
+                    return Ok(Allocation::Granted);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => bail!("coturn doesn't answer:\n{}", client.printed()),
+                Err(_) if client.printed().contains("Cannot complete Allocation") => {
+                    return Ok(Allocation::Refused);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// How many addresses it has given out so far.
+    pub fn allocations(&self) -> usize {
+        let log = self.process.printed();
+        log.matches("ALLOCATE processed, success").count()
+    }
+}
+
+impl Drop for TurnServer {
+    fn drop(&mut self) {
+        self.process.kill();
+        // Whatever is left there harms nobody.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_gets_nothing() {
+        let server = TurnServer::start("hush").unwrap();
+        let allocated = server.allocate("4102444800:somebody", "Zm9vYmFy").unwrap();
+        assert_eq!(allocated, Allocation::Refused);
+        assert_eq!(server.allocations(), 0);
+    }
+}
