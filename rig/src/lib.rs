@@ -6,6 +6,8 @@ pub mod chromium;
 pub mod headless;
 #[cfg(target_os = "linux")]
 pub mod lossy;
+#[cfg(target_os = "linux")]
+pub mod netns;
 pub mod pesq;
 pub mod process;
 pub mod programs;
