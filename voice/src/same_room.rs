@@ -20,9 +20,9 @@ use crate::FRAME;
 const BANDS: usize = 5;
 /// Middle of the bands, in Hz.
 const CENTRES: [f32; BANDS] = [300.0, 600.0, 1_100.0, 1_900.0, 3_100.0];
-/// Samples are taken together by so many first: nothing above 6 kHz matters here.
-const DECIMATION: usize = 4;
-const RATE: f32 = 12_000.0;
+/// Samples are taken together by so many first: nothing above 4 kHz matters here.
+const DECIMATION: usize = 6;
+const RATE: f32 = 8_000.0;
 
 /// By so many frames the microphone may lead a stream of the same room: 20 to 500 ms.
 const LEADS: std::ops::Range<usize> = 2..51;
@@ -59,6 +59,8 @@ const APART: usize = 15;
 const SOFTER_DB: f32 = 6.0;
 /// Delays this close are one: buffers breathe.
 const STEADY: usize = 3;
+/// Frames between two judgements.
+const JUDGED: u32 = 5;
 /// Frames of speech before anything is believed.
 const SOME: u32 = 70;
 /// Frames of speech that must be alike to share a room, …
@@ -70,6 +72,9 @@ const PARTED: u32 = 250;
 #[derive(Clone, Copy, Debug, Default)]
 struct Shape {
     bands: [f32; BANDS],
+    /// Product with itself.
+    energy: f32,
+    /// Of the sound, whatever is usual.
     power: f32,
 }
 
@@ -83,93 +88,78 @@ impl Shape {
     }
 }
 
-/// A band-pass (RBJ cookbook, constant peak), of about an octave.
-#[derive(Clone, Copy, Debug)]
-struct Band {
-    gain: f32,
-    a1: f32,
-    a2: f32,
+/// Band-passes (RBJ cookbook, constant peak) of about an octave, side by side: each waits for its own last
+/// output, none for another's.
+#[derive(Clone, Debug)]
+struct Shaper {
+    gain: [f32; BANDS],
+    a1: [f32; BANDS],
+    a2: [f32; BANDS],
     past_in: [f32; 2],
-    past_out: [f32; 2],
-    mean: f32,
-    noise: f32,
+    past_out: [[f32; BANDS]; 2],
+    mean: [f32; BANDS],
+    noise: [f32; BANDS],
     /// Frames so far, up to as many as matter.
     count: f32,
 }
 
-impl Band {
-    fn new(hz: f32) -> Self {
-        let angle = std::f32::consts::TAU * hz / RATE;
-        let alpha = angle.sin() / 3.0;
+impl Shaper {
+    fn new() -> Self {
+        let angle = CENTRES.map(|hz| std::f32::consts::TAU * hz / RATE);
+        let alpha = angle.map(|angle| angle.sin() / 3.0);
         Self {
-            gain: alpha / (1.0 + alpha),
-            a1: -2.0 * angle.cos() / (1.0 + alpha),
-            a2: (1.0 - alpha) / (1.0 + alpha),
+            gain: alpha.map(|alpha| alpha / (1.0 + alpha)),
+            a1: std::array::from_fn(|n| -2.0 * angle[n].cos() / (1.0 + alpha[n])),
+            a2: alpha.map(|alpha| (1.0 - alpha) / (1.0 + alpha)),
             past_in: [0.0; 2],
-            past_out: [0.0; 2],
-            mean: 0.0,
-            noise: 1.0,
+            past_out: [[0.0; BANDS]; 2],
+            mean: [0.0; BANDS],
+            noise: [1.0; BANDS],
             count: 0.0,
         }
     }
 
-    fn energy(&mut self, sound: &[f32; FRAME / DECIMATION]) -> f32 {
-        let mut energy = 0.0;
-        for &sample in sound {
-            let out = self.gain * (sample - self.past_in[1])
-                - self.a1 * self.past_out[0]
-                - self.a2 * self.past_out[1];
-            self.past_in = [sample, self.past_in[0]];
-            self.past_out = [out, self.past_out[0]];
-            energy += out * out;
-        }
-        energy / sound.len() as f32
-    }
-
-    /// How far the frame lies above the noise, against what is usual.
-    fn swell(&mut self, sound: &[f32; FRAME / DECIMATION]) -> f32 {
-        let energy = self.energy(sound);
-        self.noise = (self.noise * NOISE_RISE).min(energy).max(FLOOR);
-        let level = (1.0 + energy / (4.0 * self.noise)).log2();
-        self.count = (self.count + 1.0).min(MEAN);
-        self.mean += (level - self.mean) / self.count;
-        level - self.mean
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Shaper {
-    bands: [Band; BANDS],
-}
-
-impl Shaper {
-    fn new() -> Self {
-        Self {
-            bands: CENTRES.map(Band::new),
-        }
-    }
-
     fn shape(&mut self, sound: &[f32; FRAME]) -> Shape {
-        let mut low = [0.0; FRAME / DECIMATION];
+        const SAMPLES: f32 = (FRAME / DECIMATION) as f32;
+        let mut energies = [0.0; BANDS];
         let mut power = 0.0;
-        for (low, four) in low.iter_mut().zip(sound.chunks_exact(DECIMATION)) {
-            let sample = four.iter().sum::<f32>() / DECIMATION as f32;
+        for some in sound.chunks_exact(DECIMATION) {
+            let sample = some.iter().sum::<f32>() / DECIMATION as f32;
             // One that is no number would stay in the filters.
-            *low = if sample.is_finite() { sample } else { 0.0 };
-            power += *low * *low;
+            let sample = if sample.is_finite() { sample } else { 0.0 };
+            power += sample * sample;
+            let step = sample - self.past_in[1];
+            self.past_in = [sample, self.past_in[0]];
+            let [last, before] = &mut self.past_out;
+            for n in 0..BANDS {
+                let out = self.gain[n] * step - self.a1[n] * last[n] - self.a2[n] * before[n];
+                before[n] = last[n];
+                last[n] = out;
+                energies[n] += out * out;
+            }
         }
+        self.count = (self.count + 1.0).min(MEAN);
         let mut bands = [0.0; BANDS];
-        for (to, band) in bands.iter_mut().zip(&mut self.bands) {
-            *to = band.swell(&low);
+        for n in 0..BANDS {
+            let energy = energies[n] / SAMPLES;
+            let noise = &mut self.noise[n];
+            *noise = (*noise * NOISE_RISE).min(energy).max(FLOOR);
+            // How far above the noise, against what is usual.
+            let level = (1.0 + energy / (4.0 * *noise)).log2();
+            self.mean[n] += (level - self.mean[n]) / self.count;
+            bands[n] = level - self.mean[n];
         }
-        let mean = bands.iter().sum::<f32>() / BANDS as f32;
+        let together = bands.iter().sum::<f32>() / BANDS as f32;
         for band in &mut bands {
-            *band -= TOGETHER * mean;
+            *band -= TOGETHER * together;
         }
-        Shape {
+        let mut shape = Shape {
             bands,
-            power: power / low.len() as f32,
-        }
+            energy: 0.0,
+            power: power / SAMPLES,
+        };
+        shape.energy = shape.dot(&shape);
+        shape
     }
 }
 
@@ -262,8 +252,8 @@ struct Sums {
 impl Sums {
     fn add(&mut self, stream: &Shape, microphone: &Shape) {
         self.product = self.product * MEMORY + stream.dot(microphone);
-        self.stream = self.stream * MEMORY + stream.dot(stream);
-        self.microphone = self.microphone * MEMORY + microphone.dot(microphone);
+        self.stream = self.stream * MEMORY + stream.energy;
+        self.microphone = self.microphone * MEMORY + microphone.energy;
         self.powers[0] = self.powers[0] * MEMORY + stream.power;
         self.powers[1] = self.powers[1] * MEMORY + microphone.power;
     }
@@ -352,7 +342,7 @@ impl SameRoom {
             }
         }
         self.active = self.active.saturating_add(1);
-        if self.active > SOME {
+        if self.active > SOME && self.active.is_multiple_of(JUDGED) {
             self.judge();
         }
         self.same
@@ -368,11 +358,11 @@ impl SameRoom {
         self.lead = lead;
         let fits = alike > ALIKE && alike > near && alike > echo + MARGIN;
         if fits && steady && louder > -SOFTER_DB {
-            self.alike += 1;
+            self.alike += JUDGED;
             self.unlike = 0;
         } else if alike < UNLIKE || !steady || echo > alike + MARGIN {
             self.alike = 0;
-            self.unlike = self.unlike.saturating_add(1);
+            self.unlike = self.unlike.saturating_add(JUDGED);
         }
         if self.alike >= SURE {
             self.same = true;
