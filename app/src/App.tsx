@@ -1,0 +1,184 @@
+import { AudioLines, MessageCircle, Radar } from "lucide-react";
+import { lazy, Suspense, useCallback, useEffect } from "react";
+import { speak, systemLanguage } from "./i18n";
+import { panic, talkDown, talkUp, useApp } from "./state/store";
+import { type Tab, useUi } from "./state/ui";
+import { Chat, useChatInSight } from "./ui/Chat";
+import { Circle } from "./ui/Circle";
+import { Composer } from "./ui/Composer";
+import { Header } from "./ui/Header";
+import { useMedia, useWide, useWindowKey, useWords } from "./ui/hooks";
+import { Live } from "./ui/Live";
+import { Notices } from "./ui/Notices";
+import { People } from "./ui/People";
+import { Talk, VoiceDock } from "./ui/Voice";
+
+const Sheets = lazy(() => import("./ui/sheets/Sheets"));
+
+export function App() {
+  const ready = useApp((s) => s.ready);
+  const wide = useWide();
+  const sheet = useUi((s) => s.sheet !== null);
+  useAppearance();
+  useKeys();
+  if (!ready) return null;
+  return (
+    <>
+      {wide ? <Wide /> : <Narrow />}
+      <Live />
+      {sheet && (
+        <Suspense>
+          <Sheets />
+        </Suspense>
+      )}
+    </>
+  );
+}
+
+function Wide() {
+  useChatInSight(true);
+  return (
+    <div className="grid h-full grid-cols-[minmax(0,1fr)_380px] grid-rows-[auto_minmax(0,1fr)]">
+      <div className="col-span-2">
+        <Header />
+      </div>
+      <div className="relative flex min-h-0 flex-col">
+        <Notices />
+        <Chat />
+        <div className="safe-bottom mx-auto w-full max-w-[46rem] px-3 pt-1">
+          <Composer />
+        </div>
+      </div>
+      <aside className="flex min-h-0 flex-col border-s border-line bg-surface-1 pt-3">
+        <Circle />
+        <People />
+        <VoiceDock />
+      </aside>
+    </div>
+  );
+}
+
+function Narrow() {
+  const tab = useUi((s) => s.tab);
+  useChatInSight(tab === "chat");
+  return (
+    <div className="flex h-full flex-col">
+      <Header />
+      <div className="relative flex min-h-0 grow flex-col">
+        <Notices />
+        {tab === "chat" && <Chat />}
+        {tab === "around" && (
+          <main className="flex min-h-0 grow flex-col pt-3">
+            <Circle />
+            <People />
+          </main>
+        )}
+        {tab === "voice" && (
+          <main className="flex min-h-0 grow flex-col">
+            <People only="voice" />
+            <VoiceDock big />
+          </main>
+        )}
+      </div>
+      {tab === "chat" && (
+        <div className="safe-x flex items-end gap-2 px-2 pt-1">
+          <Composer />
+          <span className="shrink-0 pb-0">
+            <Talk size="thumb" />
+          </span>
+        </div>
+      )}
+      {tab === "around" && (
+        <div className="flex justify-end px-2 pt-1">
+          <Talk size="thumb" />
+        </div>
+      )}
+      <Tabs />
+    </div>
+  );
+}
+
+function Tabs() {
+  const { t } = useWords();
+  const tab = useUi((s) => s.tab);
+  const unread = useApp((s) => s.unread);
+  const mentioned = useApp((s) => s.unreadMention);
+  const inVoice = useApp((s) => s.voice.phase === "in_voice");
+  // A keyboard on the screen leaves no room for both the words and the bar.
+  const low = useMedia("(max-height: 420px)");
+  if (low) return <span className="safe-bottom" />;
+  const entry = (name: Tab, Icon: typeof Radar, badge: boolean) => (
+    <button
+      type="button"
+      aria-current={tab === name ? "page" : undefined}
+      className={`relative flex min-h-12 flex-1 flex-col items-center justify-center gap-0.5 rounded-ctl text-s transition-colors ${tab === name ? "font-semibold text-accent-strong" : "text-text-2"}`}
+      onClick={() => useUi.setState({ tab: name })}
+    >
+      <span className="relative">
+        <Icon size={22} aria-hidden="true" />
+        {badge && (
+          <span
+            aria-hidden="true"
+            className={`absolute -end-1.5 -top-0.5 size-2.5 rounded-full ${name === "voice" || mentioned ? "bg-speak" : "bg-accent"}`}
+          />
+        )}
+      </span>
+      {t(`nav.${name}`)}
+      {badge && name === "chat" && <span className="sr-only">{t("nav.unread", { count: unread })}</span>}
+    </button>
+  );
+  return (
+    <nav
+      aria-label={t("nav.label")}
+      className="safe-bottom flex border-t border-line bg-surface-1 px-2 pt-1 mt-1"
+    >
+      {entry("chat", MessageCircle, unread > 0 && tab !== "chat")}
+      {entry("around", Radar, false)}
+      {entry("voice", AudioLines, inVoice && tab !== "voice")}
+    </nav>
+  );
+}
+
+/** Language and light as the person chose, or as the system has it. */
+function useAppearance(): void {
+  const language = useApp((s) => s.app.settings.language);
+  const theme = useApp((s) => s.app.settings.theme);
+  const darkSystem = useMedia("(prefers-color-scheme: dark)");
+  const dark = theme === "dark" || (theme === "system" && darkSystem);
+  useEffect(() => {
+    document.documentElement.classList.toggle("dark", dark);
+  }, [dark]);
+  useEffect(() => {
+    void speak(language === "system" ? systemLanguage() : language);
+  }, [language]);
+}
+
+/** Whether a key belongs to what has the focus. */
+function isBusy(target: EventTarget | null): boolean {
+  return (
+    target instanceof HTMLElement &&
+    target.closest(
+      "input, textarea, select, button, a, [role=slider], [role=menu], [role=dialog], [data-row]",
+    ) !== null
+  );
+}
+
+/** Space talks, wherever nothing else wants it; Ctrl+Shift+X erases everything. */
+function useKeys(): void {
+  const down = useCallback((event: KeyboardEvent) => {
+    if (event.ctrlKey && event.shiftKey && event.code === "KeyX") {
+      event.preventDefault();
+      void panic();
+      return;
+    }
+    if (event.code !== "Space" || event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (isBusy(event.target) || !useApp.getState().located) return;
+    event.preventDefault();
+    talkDown();
+  }, []);
+  const up = useCallback((event: KeyboardEvent) => {
+    if (event.code === "Space") talkUp();
+  }, []);
+  useWindowKey("keydown", down);
+  useWindowKey("keyup", up);
+}

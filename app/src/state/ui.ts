@@ -1,0 +1,45 @@
+import { create } from "zustand";
+import type { MessageId, PeerId } from "../backend/types";
+
+export type Tab = "chat" | "around" | "voice";
+
+/** What lies over the screen; one at a time. */
+export type Sheet =
+  | { kind: "person"; peer: PeerId; message?: MessageId }
+  | { kind: "settings"; section: SettingsSection }
+  | { kind: "place" }
+  | { kind: "invite" }
+  | { kind: "invited"; relay: string }
+  | { kind: "link"; url: string }
+  | { kind: "rename" }
+  | { kind: "voice_ask" };
+
+export type SettingsSection = "general" | "voice" | "notifications" | "relay" | "privacy";
+
+/** What this window alone knows. */
+export interface Ui {
+  tab: Tab;
+  sheet: Sheet | null;
+  draft: string;
+  /** What is put into the composer from outside of it, and asks for the focus. */
+  inserted: number;
+  reply: { username: string; text: string } | null;
+  /** Talk is held, or has been locked. */
+  talk: "idle" | "held" | "locked";
+  /** Who stands out in the circle and the list, because the pointer is on them. */
+  hovered: PeerId | null;
+}
+
+export const useUi = create<Ui>()(() => ({
+  tab: "chat",
+  sheet: null,
+  draft: "",
+  inserted: 0,
+  reply: null,
+  talk: "idle",
+  hovered: null,
+}));
+
+export function show(sheet: Sheet | null): void {
+  useUi.setState({ sheet });
+}

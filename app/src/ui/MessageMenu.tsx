@@ -1,0 +1,55 @@
+import * as Menu from "@radix-ui/react-dropdown-menu";
+import { AtSign, Copy, Flag, Reply, User } from "lucide-react";
+import type { ReactNode } from "react";
+import { mention, replyTo, say } from "../state/store";
+import { show } from "../state/ui";
+import { useWords } from "./hooks";
+import type { MenuRequest } from "./Message";
+
+/** What can be done with a message, where it was pointed at. */
+export default function MessageMenu({ request, onClose }: { request: MenuRequest; onClose: () => void }) {
+  const { t } = useWords();
+  const { message, x, y } = request;
+  const item = (icon: ReactNode, label: string, action: () => void) => (
+    <Menu.Item
+      className="flex min-h-11 cursor-pointer items-center gap-3 rounded-ctl px-3 outline-none select-none data-[highlighted]:bg-surface-3"
+      onSelect={action}
+    >
+      {icon}
+      {label}
+    </Menu.Item>
+  );
+  return (
+    <Menu.Root open onOpenChange={(open) => !open && onClose()} modal={false}>
+      <Menu.Trigger asChild>
+        <span aria-hidden="true" className="fixed size-0" style={{ left: x, top: y }} />
+      </Menu.Trigger>
+      <Menu.Portal>
+        <Menu.Content
+          aria-label={t("chat.menu", { name: message.username })}
+          className="pop z-40 min-w-56 rounded-card border border-line bg-surface-1 p-1.5 shadow-lift"
+          collisionPadding={8}
+          sideOffset={4}
+          align="start"
+        >
+          {item(<Reply size={18} />, t("chat.reply"), () => replyTo(message.username, message.text))}
+          {!message.own &&
+            item(<AtSign size={18} />, t("chat.mention", { name: message.username }), () =>
+              mention(message.username),
+            )}
+          {item(<Copy size={18} />, t("chat.copy"), () => {
+            void navigator.clipboard.writeText(message.text).then(() => say({ kind: "copied" }));
+          })}
+          {!message.own &&
+            item(<User size={18} />, t("chat.person", { name: message.username }), () =>
+              show({ kind: "person", peer: message.from, message: message.id }),
+            )}
+          {!message.own &&
+            item(<Flag size={18} />, t("chat.report"), () =>
+              show({ kind: "person", peer: message.from, message: message.id }),
+            )}
+        </Menu.Content>
+      </Menu.Portal>
+    </Menu.Root>
+  );
+}

@@ -1,0 +1,67 @@
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { useTranslation } from "react-i18next";
+import { now } from "../state/store";
+
+/** Listeners of each period share one timer. */
+const tickers = new Map<number, { listeners: Set<() => void>; timer: number; at: number }>();
+
+function subscribeTicks(period: number, listener: () => void): () => void {
+  let ticker = tickers.get(period);
+  if (!ticker) {
+    const listeners = new Set<() => void>();
+    const made = {
+      listeners,
+      at: now(),
+      timer: window.setInterval(() => {
+        made.at = now();
+        for (const each of listeners) each();
+      }, period),
+    };
+    ticker = made;
+    tickers.set(period, ticker);
+  }
+  ticker.listeners.add(listener);
+  return () => {
+    ticker.listeners.delete(listener);
+    if (ticker.listeners.size === 0) {
+      clearInterval(ticker.timer);
+      tickers.delete(period);
+    }
+  };
+}
+
+/** The time, renewed every so many milliseconds; at 0 it stands still. */
+export function useNow(period: number): number {
+  useSyncExternalStore(
+    (listener) => (period === 0 ? () => {} : subscribeTicks(period, listener)),
+    () => (period === 0 ? 0 : Math.floor((tickers.get(period)?.at ?? 0) / period)),
+  );
+  return now();
+}
+
+export function useMedia(query: string): boolean {
+  const [list] = useState(() => window.matchMedia(query));
+  return useSyncExternalStore(
+    (listener) => {
+      list.addEventListener("change", listener);
+      return () => list.removeEventListener("change", listener);
+    },
+    () => list.matches,
+  );
+}
+
+export const useWide = (): boolean => useMedia("(min-width: 900px)");
+
+/** Translation, with the language that is spoken. */
+export function useWords() {
+  const { t, i18n } = useTranslation();
+  return { t, language: i18n.resolvedLanguage ?? "en" };
+}
+
+/** Runs something on a key anywhere in the window. */
+export function useWindowKey(type: "keydown" | "keyup", handler: (event: KeyboardEvent) => void): void {
+  useEffect(() => {
+    window.addEventListener(type, handler);
+    return () => window.removeEventListener(type, handler);
+  }, [type, handler]);
+}

@@ -1,0 +1,3 @@
+export default function Invite(_: Record<string, unknown>) {
+  return null;
+}

@@ -1,0 +1,3 @@
+export default function Invited(_: Record<string, unknown>) {
+  return null;
+}

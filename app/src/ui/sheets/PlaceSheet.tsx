@@ -1,0 +1,3 @@
+export default function PlaceSheet(_: Record<string, unknown>) {
+  return null;
+}

@@ -1,0 +1,3 @@
+export default function SettingsSheet(_: Record<string, unknown>) {
+  return null;
+}
