@@ -1,6 +1,7 @@
 /** A small server for the built demo, and a browser: nothing is loaded from outside. */
-import { createServer } from "node:http";
+
 import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
@@ -51,7 +52,17 @@ export async function launch() {
 export async function open(
   browser,
   base,
-  { scenario, size, dark = true, lang = "en", reduced = true, frozen = true, run = 1_200, extra = "", ...context },
+  {
+    scenario,
+    size,
+    dark = true,
+    lang = "en",
+    reduced = true,
+    frozen = true,
+    run = 1_200,
+    extra = "",
+    ...context
+  },
 ) {
   const page = await browser.newPage({
     viewport: { width: size[0], height: size[1] },

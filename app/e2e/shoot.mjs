@@ -18,7 +18,7 @@ for (const scenario of names.split(",")) {
       });
       for (const click of clicks.split(";").filter(Boolean)) {
         await page.locator(click).first().click();
-        await page.waitForTimeout(300);
+        await page.waitForTimeout(900);
       }
       await page.waitForTimeout(250);
       await page.screenshot({ path: `e2e/out/${scenario}-${size}-${tone}-${lang}${clicks ? "-x" : ""}.png` });

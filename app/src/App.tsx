@@ -11,7 +11,7 @@ import { useMedia, useWide, useWindowKey, useWords } from "./ui/hooks";
 import { Live } from "./ui/Live";
 import { Notices } from "./ui/Notices";
 import { People } from "./ui/People";
-import { Talk, VoiceDock } from "./ui/Voice";
+import { Talk, VoiceDock, VoiceStrip } from "./ui/Voice";
 
 const Sheets = lazy(() => import("./ui/sheets/Sheets"));
 
@@ -81,18 +81,14 @@ function Narrow() {
         )}
       </div>
       {tab === "chat" && (
-        <div className="safe-x flex items-end gap-2 px-2 pt-1">
+        <div className="safe-x flex items-end gap-2 pt-1 pb-1.5">
           <Composer />
           <span className="shrink-0 pb-0">
             <Talk size="thumb" />
           </span>
         </div>
       )}
-      {tab === "around" && (
-        <div className="flex justify-end px-2 pt-1">
-          <Talk size="thumb" />
-        </div>
-      )}
+      {tab === "around" && <VoiceStrip />}
       <Tabs />
     </div>
   );
@@ -128,10 +124,7 @@ function Tabs() {
     </button>
   );
   return (
-    <nav
-      aria-label={t("nav.label")}
-      className="safe-bottom flex border-t border-line bg-surface-1 px-2 pt-1 mt-1"
-    >
+    <nav aria-label={t("nav.label")} className="safe-bottom flex border-t border-line bg-surface-1 px-2 pt-1">
       {entry("chat", MessageCircle, unread > 0 && tab !== "chat")}
       {entry("around", Radar, false)}
       {entry("voice", AudioLines, inVoice && tab !== "voice")}

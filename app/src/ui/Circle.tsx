@@ -1,13 +1,14 @@
+import { QrCode } from "lucide-react";
 import { memo, useRef, useState } from "react";
 import type { PeerId, Person } from "../backend/types";
 import { countWithin, radiusOf, rimAt, ringAt, ringsWithin, STEPS, stepAt, stepOf } from "../lib/circle";
-import { distance, spokenDistance } from "../lib/format";
+import { distance, number, spokenDistance } from "../lib/format";
 import { glyphOf } from "../lib/glyph";
 import { chooseRadius, useApp } from "../state/store";
 import { show, useUi } from "../state/ui";
 import { GlyphShape } from "./Glyph";
-import { useWords } from "./hooks";
-import { Slider } from "./kit";
+import { useWide, useWords } from "./hooks";
+import { Button, Slider } from "./kit";
 
 /** More than this many signs would be a fog; the list has everyone. */
 const DRAWN = 140;
@@ -27,6 +28,7 @@ export function Circle() {
   const placed = useApp((s) => s.located !== null);
   const presentRadius = useApp((s) => s.located?.radius ?? s.radius);
   const [dragged, setDragged] = useState<number | null>(null);
+  const wide = useWide();
 
   const shown = dragged === null ? radius : radiusOf(dragged);
   const list = order.flatMap((peer) => people[peer] ?? []);
@@ -45,8 +47,8 @@ export function Circle() {
   };
 
   return (
-    <section aria-label={t("circle.title")} className="flex min-h-0 flex-col items-stretch px-4">
-      <div className="mx-auto aspect-square h-[min(100vw-32px,300px,38vh)] max-w-full wide:h-[min(300px,36vh)]">
+    <section aria-label={t("circle.title")} className="flex shrink-0 flex-col items-stretch px-4">
+      <div className="mx-auto aspect-square h-[min(100vw-32px,300px,38vh)] max-w-full wide:h-[min(300px,31vh)]">
         <Picture
           step={dragged ?? stepOf(radius)}
           people={list}
@@ -56,11 +58,17 @@ export function Circle() {
           onCommit={commit}
         />
       </div>
-      <div className="flex items-baseline justify-between gap-3 pt-2">
+      <div className="flex min-h-11 items-center justify-between gap-3 pt-1">
         <p className="text-l font-semibold tabular">
           {distance(shown, language)}
           {words !== null && <span className="font-normal text-text-2"> · {words}</span>}
         </p>
+        {!wide && (
+          <Button look="quiet" onClick={() => show({ kind: "invite" })}>
+            <QrCode size={18} aria-hidden="true" />
+            {t("header.invite")}
+          </Button>
+        )}
       </div>
       <Slider
         label={t("circle.radius")}
@@ -126,7 +134,7 @@ function Picture({
       </defs>
       {beyond.map((r) => {
         const at = rimAt(stepOf(r.radius)) * FULL;
-        if (at - rim < 9) return null;
+        if (at - rim < 12) return null;
         return (
           <g key={r.radius} className="text-text-3">
             <circle
@@ -137,6 +145,18 @@ function Picture({
               strokeDasharray="1 4"
               strokeLinecap="round"
             />
+            <text
+              transform={`rotate(-45) translate(0 ${-at + 2.4})`}
+              textAnchor="middle"
+              className="tabular"
+              fontSize="7.2"
+              fill="currentColor"
+              stroke="var(--surface-1)"
+              strokeWidth="4"
+              paintOrder="stroke"
+            >
+              {`${distance(r.radius, language)} · ${number(r.count, language)}`}
+            </text>
           </g>
         );
       })}
@@ -295,7 +315,7 @@ const Spot = memo(function Spot({
       )}
       {labelled && (
         <text
-          y={at > 0 && y > rim * 0.6 ? -11 : 16}
+          y={y < 0 ? -12 : 17}
           textAnchor="middle"
           fontSize="8"
           fontWeight="600"

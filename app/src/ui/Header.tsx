@@ -1,4 +1,4 @@
-import { MapPin, MapPinOff, QrCode, Settings } from "lucide-react";
+import { MapPin, MapPinned, MapPinOff, QrCode, Settings } from "lucide-react";
 import { tagOf } from "../lib/glyph";
 import { useApp } from "../state/store";
 import { show } from "../state/ui";
@@ -12,7 +12,7 @@ export function Header() {
   const wide = useWide();
   const me = useApp((s) => s.me);
   return (
-    <header className="safe-top safe-x flex items-center gap-1 border-b border-line bg-surface-1 px-2 wide:px-3">
+    <header className="safe-top safe-x flex items-center gap-1 border-b border-line bg-surface-1">
       <Logo />
       {me && (
         <button
@@ -35,9 +35,11 @@ export function Header() {
       )}
       <span className="grow" />
       <PlaceChip wide={wide} />
-      <IconButton label={t("header.invite")} onClick={() => show({ kind: "invite" })}>
-        <QrCode size={20} />
-      </IconButton>
+      {wide && (
+        <IconButton label={t("header.invite")} onClick={() => show({ kind: "invite" })}>
+          <QrCode size={20} />
+        </IconButton>
+      )}
       <IconButton label={t("header.settings")} onClick={() => show({ kind: "settings", section: "general" })}>
         <Settings size={20} />
       </IconButton>
@@ -55,7 +57,6 @@ function PlaceChip({ wide }: { wide: boolean }) {
       : place.state === "by_hand"
         ? [place.label ?? t("header.place_hand"), <PlaceDot key="hand" part={0.5} />]
         : [t("header.place_none"), <PlaceDot key="none" part={0} />];
-  const known = place.state === "live" || place.state === "by_hand";
   return (
     <button
       type="button"
@@ -64,13 +65,15 @@ function PlaceChip({ wide }: { wide: boolean }) {
       title={word}
       onClick={() => show({ kind: "place" })}
     >
-      {icon}
+      {wide && icon}
       {wide ? (
         <span className="max-w-48 truncate">{word}</span>
-      ) : known ? (
-        <MapPin size={18} />
+      ) : place.state === "live" ? (
+        <MapPin size={20} className="text-accent" />
+      ) : place.state === "by_hand" ? (
+        <MapPinned size={20} className="text-accent" />
       ) : (
-        <MapPinOff size={18} />
+        <MapPinOff size={20} />
       )}
     </button>
   );

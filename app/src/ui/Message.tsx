@@ -145,20 +145,22 @@ export const MessageRow = memo(function MessageRow({
         </span>
       )}
       <div
-        className={`flex min-w-0 max-w-[calc(100%-3.5rem)] flex-col ${lone ? "items-end" : "items-start"}`}
+        className={`flex min-w-0 max-w-[min(calc(100%-3rem),58ch)] flex-col ${lone ? "items-end" : "items-start"}`}
         style={{ transform: swipe.offset === 0 ? undefined : `translateX(${swipe.offset}px)` }}
       >
         {first && !lone && (
           <p className="flex max-w-full items-baseline gap-1.5 px-1 pb-0.5 text-s text-text-3">
             <bdi className="truncate font-semibold text-text-1">{message.username}</bdi>
-            <span className="tabular">{tagOf(message.from)}</span>
-            {message.distance && <span className="tabular">· {band(message.distance, language)}</span>}
+            <span className="shrink-0 tabular">{tagOf(message.from)}</span>
+            {message.distance && (
+              <span className="shrink-0 tabular">· {band(message.distance, language)}</span>
+            )}
             <span className="shrink-0 tabular">· {ago}</span>
           </p>
         )}
         <div
           className={`selectable relative max-w-full overflow-hidden rounded-ctl px-3 pt-1.5 pb-2 transition-colors ${
-            shown.mentionsMe ? "bg-speak-soft" : lone ? "bg-own" : "bg-surface-2"
+            shown.mentionsMe ? "bg-speak-soft" : lone ? "bg-own" : "bg-bubble"
           } ${pale ? "text-text-2" : "text-text-1"}`}
           style={pale ? { filter: "saturate(0.5)" } : undefined}
         >
@@ -213,6 +215,12 @@ function Fate({ message, ago }: { message: ChatMessage; ago: string }) {
   );
 }
 
+const FAILED = {
+  expired: "chat.failed_expired",
+  too_many: "chat.failed_crowded",
+  refused: "chat.failed_refused",
+} as const;
+
 /** An own message that is not among the others yet. */
 export const PendingRow = memo(function PendingRow({
   pending,
@@ -232,7 +240,7 @@ export const PendingRow = memo(function PendingRow({
       case "delayed":
         return t("chat.delayed", { time: remaining((pending.retryAt ?? time) - time, language) });
       case "failed":
-        return t(`chat.failed_${pending.why ?? "refused"}`);
+        return t(FAILED[pending.why ?? "refused"]);
       default:
         return online ? t("chat.sending") : t("chat.queued");
     }
@@ -247,7 +255,7 @@ export const PendingRow = memo(function PendingRow({
       className={`mx-auto flex w-full max-w-[46rem] flex-col items-end rounded-ctl ${index === 0 || last ? "pt-1" : "pt-0.5"}`}
     >
       <div
-        className={`selectable max-w-[calc(100%-3.5rem)] rounded-ctl border border-dashed px-3 py-1.5 ${failed ? "border-danger" : "border-line-strong"}`}
+        className={`selectable max-w-[min(calc(100%-3rem),58ch)] rounded-ctl border border-dashed px-3 py-1.5 ${failed ? "border-danger" : "border-line-strong"}`}
       >
         <Text text={pending.text} />
       </div>

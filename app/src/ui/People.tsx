@@ -15,6 +15,7 @@ export function People({ only }: { only?: "voice" }) {
   const { t } = useWords();
   const order = useApp((s) => s.order);
   const people = useApp((s) => s.people);
+  const placed = useApp((s) => s.located !== null);
   const scroller = useRef<HTMLDivElement>(null);
   const inVoice = order.filter((peer) => people[peer]?.in_voice);
   const others = only === "voice" ? [] : order.filter((peer) => !people[peer]?.in_voice);
@@ -22,14 +23,16 @@ export function People({ only }: { only?: "voice" }) {
   const title = only === "voice" ? t("people.in_voice", { count: inVoice.length }) : t("people.title");
   return (
     <section aria-label={title} className="flex min-h-0 grow flex-col">
-      <h2 className="px-4 pt-3 pb-1 text-s font-semibold text-text-3">{title}</h2>
+      <h2 className={only === "voice" ? "px-4 pt-3 pb-1 text-s font-semibold text-text-3" : "sr-only"}>
+        {title}
+      </h2>
       <div
         ref={scroller}
         tabIndex={shown.length > 0 ? -1 : 0}
-        className="min-h-0 grow overflow-y-auto px-2 pb-2"
+        className="min-h-0 grow overflow-y-auto px-2 py-2"
       >
         {shown.length === 0 ? (
-          <p className="px-2 py-1 text-text-2">{only === "voice" ? null : t("people.none")}</p>
+          <p className="px-2 py-1 text-text-2">{only === "voice" || !placed ? null : t("people.none")}</p>
         ) : (
           <Virtualizer as="ul" item="li" scrollRef={scroller} itemSize={56}>
             {shown.map((peer) => (
@@ -51,6 +54,7 @@ const PersonRow = memo(function PersonRow({ peer }: { peer: PeerId }) {
   if (!person) return null;
   const words = person.in_voice ? voiceWords(person, status, quality) : null;
   const spoken = words === null ? "" : speaking ? t("words.speaking") : wordsText(words, t, language);
+  const trouble = words !== null && isTrouble(words);
   const away = band(person.distance, language);
   const former = person.former_usernames.at(-1);
   return (
@@ -67,7 +71,7 @@ const PersonRow = memo(function PersonRow({ peer }: { peer: PeerId }) {
       onPointerEnter={() => useUi.setState({ hovered: peer })}
       onPointerLeave={() => useUi.setState({ hovered: null })}
     >
-      <span className="relative grid size-9 place-items-center">
+      <span className="relative grid size-9 shrink-0 place-items-center">
         {speaking && <span className="absolute inset-0 rounded-full border-2 border-speak" />}
         <Glyph peer={peer} size={26} />
       </span>
@@ -79,11 +83,17 @@ const PersonRow = memo(function PersonRow({ peer }: { peer: PeerId }) {
             <span className="truncate text-s text-text-3">{t("people.was", { name: former })}</span>
           )}
         </span>
-        <span className="flex gap-1.5 text-s text-text-3">
+        <span className="flex flex-wrap gap-x-1.5 text-s text-text-3">
           <span className="shrink-0 tabular">{away}</span>
           {words && (
             <span
-              className={`truncate ${isTrouble(words) ? "font-semibold text-warn" : speaking ? "font-semibold text-speak-text" : ""}`}
+              className={
+                trouble
+                  ? "line-clamp-2 font-semibold text-warn"
+                  : speaking
+                    ? "font-semibold text-speak-text"
+                    : "truncate"
+              }
             >
               · {spoken}
             </span>

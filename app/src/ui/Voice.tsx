@@ -1,11 +1,11 @@
-import { HeadphoneOff, Headphones, Mic, MicOff, PhoneOff, SlidersHorizontal } from "lucide-react";
+import { AudioLines, HeadphoneOff, Headphones, Mic, MicOff, PhoneOff, SlidersHorizontal } from "lucide-react";
 import { useRef, useState } from "react";
 import type { DeviceStatus } from "../backend/types";
 import type { MicTrouble } from "../state/quality";
 import type { State } from "../state/state";
 import { command, leaveVoice, talkDown, talkLock, talkToggle, talkUp, useApp } from "../state/store";
 import { show, useUi } from "../state/ui";
-import { useWords } from "./hooks";
+import { useMedia, useWords } from "./hooks";
 import { Button, IconButton } from "./kit";
 
 /** How far up a finger slides to lock Talk. */
@@ -36,6 +36,7 @@ function useTalkWords(): { main: string; hint: string } {
   const online = useApp((s) => s.connection.state === "online");
   const placed = useApp((s) => s.located !== null);
   const talk = useUi((s) => s.talk);
+  const touch = useMedia("(pointer: coarse)");
   const speaking = useApp((s) => s.levels.own.talking && s.levels.own.speaking);
   if (voice.phase === "off") {
     return {
@@ -52,7 +53,7 @@ function useTalkWords(): { main: string; hint: string } {
   if (voice.settings.mode === "push_to_talk") {
     if (talk === "locked") return { main, hint: t("voice.locked") };
     if (talk === "held") return { main, hint: t("voice.slide") };
-    return { main, hint: t("voice.hold_key") };
+    return { main, hint: touch ? t("voice.hold") : t("voice.hold_key") };
   }
   if (voice.muted) return { main, hint: t("voice.muted") };
   if (speaking) return { main, hint: t("voice.speaking") };
@@ -98,7 +99,7 @@ export function Talk({ size }: { size: "big" | "medium" | "thumb" }) {
         on
           ? "scale-105 bg-speak text-on-speak"
           : phase === "in_voice"
-            ? "bg-accent-soft text-text-1 hover:scale-[1.03]"
+            ? "border-2 border-accent bg-accent-soft text-text-1 hover:scale-[1.03]"
             : "bg-accent text-on-accent hover:scale-[1.03] hover:bg-accent-strong"
       } ${phase === "joining" ? "breathe" : ""}`}
       onPointerDown={(event) => {
@@ -165,6 +166,33 @@ export function Talk({ size }: { size: "big" | "medium" | "thumb" }) {
   );
 }
 
+/** Talk within reach of a thumb, and beside it who is heard. */
+export function VoiceStrip() {
+  const { t, language } = useWords();
+  const { hint } = useTalkWords();
+  const inCall = useApp((s) => s.voice.phase === "in_voice");
+  const names = useApp((s) =>
+    s.order
+      .flatMap((peer) => (s.levels.people[peer]?.speaking ? (s.people[peer]?.username ?? []) : []))
+      .join("\n"),
+  );
+  const speaking = inCall && names !== "";
+  return (
+    <section
+      aria-label={t("voice.title")}
+      className="safe-x flex items-center justify-between gap-3 border-t border-line bg-surface-1 py-1.5"
+    >
+      <p className="flex min-w-0 items-center gap-2 ps-2">
+        {speaking && <AudioLines size={18} aria-hidden="true" className="shrink-0 text-speak-text" />}
+        <span className={`truncate ${speaking ? "font-semibold" : "text-text-2"}`}>
+          {speaking ? new Intl.ListFormat(language).format(names.split("\n")) : hint}
+        </span>
+      </p>
+      <Talk size="thumb" />
+    </section>
+  );
+}
+
 /** Talk and what belongs to it. */
 export function VoiceDock({ big = false }: { big?: boolean }) {
   const { t } = useWords();
@@ -189,7 +217,7 @@ export function VoiceDock({ big = false }: { big?: boolean }) {
             <IconButton
               label={voice.muted ? t("voice.unmute") : t("voice.mute")}
               pressed={voice.muted}
-              className={voice.muted ? "bg-danger-soft text-danger" : ""}
+              tone={voice.muted ? "off" : "usual"}
               onClick={() => command({ type: "voice_mute", muted: !voice.muted })}
             >
               {voice.muted ? <MicOff size={20} /> : <Mic size={20} />}
@@ -202,12 +230,12 @@ export function VoiceDock({ big = false }: { big?: boolean }) {
             <IconButton
               label={voice.deafened ? t("voice.undeafen") : t("voice.deafen")}
               pressed={voice.deafened}
-              className={voice.deafened ? "bg-danger-soft text-danger" : ""}
+              tone={voice.deafened ? "off" : "usual"}
               onClick={() => command({ type: "voice_deafen", deafened: !voice.deafened })}
             >
               {voice.deafened ? <HeadphoneOff size={20} /> : <Headphones size={20} />}
             </IconButton>
-            <IconButton label={t("voice.leave")} className="text-danger" onClick={leaveVoice}>
+            <IconButton label={t("voice.leave")} tone="danger" onClick={leaveVoice}>
               <PhoneOff size={20} />
             </IconButton>
           </span>

@@ -25,15 +25,24 @@ export function Button({
   );
 }
 
+const TONES = {
+  usual: "text-text-2 hover:bg-surface-2 hover:text-text-1",
+  off: "bg-danger-soft text-danger hover:bg-danger hover:text-on-danger",
+  danger: "text-danger hover:bg-danger-soft",
+  over: "bg-surface-1 text-text-1 shadow-lift hover:bg-surface-2",
+};
+
 /** A button with a picture on it; its name is said and shown on hovering. */
 export function IconButton({
   label,
   children,
   pressed,
+  tone = "usual",
   className = "",
   ...rest
 }: Omit<ButtonHTMLAttributes<HTMLButtonElement>, "aria-label" | "title"> & {
   label: string;
+  tone?: keyof typeof TONES;
   pressed?: boolean;
   children: ReactNode;
 }) {
@@ -43,7 +52,7 @@ export function IconButton({
       aria-label={label}
       title={label}
       {...(pressed !== undefined && { "aria-pressed": pressed })}
-      className={`grid size-11 shrink-0 place-items-center rounded-full text-text-2 transition-colors hover:bg-surface-2 hover:text-text-1 disabled:opacity-40 ${className}`}
+      className={`grid size-11 shrink-0 place-items-center rounded-full transition-colors disabled:opacity-40 ${TONES[tone]} ${className}`}
       {...rest}
     >
       {children}
