@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    path::PathBuf,
     process::Command,
     time::{Duration, Instant},
 };
@@ -10,10 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{
-    process::{GUARD, Process},
-    programs,
-};
+use crate::process::{GUARD, Process};
 
 /// Events kept for whoever asks what has happened.
 const KEPT: usize = 10_000;
@@ -29,22 +25,6 @@ pub struct Headless {
 }
 
 impl Headless {
-    /// Its program, where it isn't a test of its own package that asks (cargo tells that one where it is).
-    ///
-    /// # Errors
-    /// When it can't be built.
-    pub fn program() -> Result<PathBuf> {
-        let sources = [
-            "client/src",
-            "client/Cargo.toml",
-            "voice/src",
-            "voice/Cargo.toml",
-            "shared/src",
-            "shared/Cargo.toml",
-        ];
-        programs::program("neartalk-client", "neartalk-headless", &sources)
-    }
-
     /// Starts a command that becomes one; `--json` is added to its arguments. Returns once the relay has
     /// said who it is.
     ///
@@ -160,6 +140,11 @@ impl Headless {
     /// What it has told so far, as far as somebody has waited for something.
     pub fn seen(&self) -> impl DoubleEndedIterator<Item = &Value> {
         self.seen.iter()
+    }
+
+    /// Everything that it has printed.
+    pub fn printed(&self) -> String {
+        self.process.printed()
     }
 
     /// Its process.

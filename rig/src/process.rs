@@ -17,7 +17,7 @@ use anyhow::{Context, Result, anyhow, bail};
 pub const GUARD: Duration = Duration::from_secs(30);
 
 /// What a program has printed is kept up to here, for whoever looks why something went wrong.
-const KEPT: usize = 200_000;
+const KEPT: usize = 4_000_000;
 
 /// A running program, killed when dropped.
 #[derive(Debug)]

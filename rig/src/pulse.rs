@@ -49,6 +49,8 @@ impl Pulse {
         let folder =
             env::temp_dir().join(format!("neartalk-sound-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder)?;
+        // Nobody is asked for it, but no cookie has another length.
+        fs::write(folder.join("cookie"), [0; 256])?;
         let mut command = Command::new("pulseaudio");
         command.args([
             "-n",
@@ -113,6 +115,11 @@ impl Pulse {
     /// A folder that is removed with the server.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// How many people there is room for.
+    pub fn people(&self) -> usize {
+        self.people
     }
 
     /// The name of somebody's microphone.
@@ -268,14 +275,11 @@ impl Drop for Pulse {
 /// Not a device of the machine's, and no setting of the user's, whatever happens.
 fn environment(command: &mut Command, folder: &Path) {
     command.env("ALSA_CONFIG_PATH", "/dev/null");
-    for name in [
-        "PULSE_RUNTIME_PATH",
-        "XDG_RUNTIME_DIR",
-        "XDG_CONFIG_HOME",
-        "HOME",
-    ] {
+    for name in ["PULSE_RUNTIME_PATH", "XDG_RUNTIME_DIR", "HOME"] {
         command.env(name, folder);
     }
+    command.env_remove("XDG_CONFIG_HOME");
+    command.env("PULSE_COOKIE", folder.join("cookie"));
 }
 
 fn channel_map(people: usize) -> String {

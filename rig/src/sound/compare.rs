@@ -30,7 +30,7 @@ impl Match {
 /// from 200 to 6,000 Hz count (which a codec leaves alone), so neither loudness nor the colour of a voice
 /// matters, and other voices don't much.
 pub fn find(said: &[f32], heard: &[f32], longest: usize) -> Match {
-    let length = (said.len().max(heard.len()) + longest).next_power_of_two();
+    let length = heard.len().max(said.len() + longest).next_power_of_two();
     let mut planner = RealFftPlanner::<f64>::new();
     let (forth, back) = (
         planner.plan_fft_forward(length),
