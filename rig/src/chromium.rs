@@ -62,7 +62,7 @@ const PROGRAM: &str = "chromium";
 /// When this process ends, however it does, the pipe closes and the browser ends too.
 const SHELL: &str = r#"exec "$@" 3<&0 4>&1 0</dev/null 1>&2"#;
 
-const FLAGS: [&str; 20] = [
+const FLAGS: [&str; 19] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -82,11 +82,13 @@ const FLAGS: [&str; 20] = [
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",
-    // It neither asks before it listens, nor waits for a click before it plays.
-    "--use-fake-ui-for-media-stream",
+    // It does not wait for a click before it plays.
     "--autoplay-policy=no-user-gesture-required",
     "--remote-debugging-pipe",
 ];
+
+/// Lets a page have the microphone without asking anybody.
+const ALLOW: &str = "--use-fake-ui-for-media-stream";
 
 /// Where a browser's sound comes from and goes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,6 +98,9 @@ pub enum Sound {
     Beeps,
     /// A made-up microphone that hears this WAV file (16 bits) over and over.
     File(PathBuf),
+    /// No microphone for anybody: then pages are not to know this machine's addresses either, and
+    /// candidates have mDNS names in their place. Goes with [`Visit::microphone`] off.
+    Forbidden,
     /// A PulseAudio's devices.
     Pulse {
         /// As in `PULSE_SERVER`, such as `unix:/…/native`.
@@ -160,11 +165,12 @@ impl Chromium {
             ));
         }
         match &options.sound {
+            Sound::Forbidden => {}
             Sound::Beeps => {
-                command.arg("--use-fake-device-for-media-stream");
+                command.args([ALLOW, "--use-fake-device-for-media-stream"]);
             }
             Sound::File(file) => {
-                command.arg("--use-fake-device-for-media-stream");
+                command.args([ALLOW, "--use-fake-device-for-media-stream"]);
                 let file = file.canonicalize().context("the microphone's file")?;
                 let file = file.display();
                 command.arg(format!("--use-file-for-fake-audio-capture={file}"));
@@ -174,6 +180,7 @@ impl Chromium {
                 source,
                 sink,
             } => {
+                command.arg(ALLOW);
                 command.env("PULSE_SERVER", server);
                 command.env("PULSE_SOURCE", source);
                 command.env("PULSE_SINK", sink);

@@ -143,7 +143,7 @@ pub struct Visit {
     pub redundancy: Redundancy,
     /// Who gives way.
     pub role: Role,
-    /// Whether to have a microphone. Without one, Chromium hides its addresses behind mDNS names.
+    /// Whether to have a microphone.
     pub microphone: bool,
     /// Whether the browser processes the microphone's sound: echo cancellation, noise suppression
     /// and gain control.
