@@ -10,7 +10,7 @@ use std::{
 
 use rtc::peer_connection::transport::RTCIceCandidateType;
 use tokio::{sync::watch, time::MissedTickBehavior};
-use webrtc::peer_connection::{PeerConnection, RTCStatsReportEntry, StatsSelector};
+use webrtc::peer_connection::{PeerConnection, RTCStatsReport, RTCStatsReportEntry, StatsSelector};
 
 use super::media::Shared;
 
@@ -52,21 +52,36 @@ impl Stats {
                     stats.rtt = Duration::try_from_secs_f64(pair.current_round_trip_time)
                         .ok()
                         .filter(|rtt| !rtt.is_zero());
-                    let relay = |id: &str| match report.get(id) {
-                        Some(
-                            RTCStatsReportEntry::LocalCandidate(candidate)
-                            | RTCStatsReportEntry::RemoteCandidate(candidate),
-                        ) => candidate.candidate_type == RTCIceCandidateType::Relay,
-                        _ => false,
-                    };
-                    stats.relayed =
-                        Some(relay(&pair.local_candidate_id) || relay(&pair.remote_candidate_id));
                 }
                 _ => {}
             }
         }
+        stats.relayed = relayed(connection, &report).await;
         stats
     }
+}
+
+/// Whether the chosen way leads over a relay, at either end; `None` before one is chosen.
+async fn relayed(connection: &dyn PeerConnection, report: &RTCStatsReport) -> Option<bool> {
+    let sender = connection.get_senders().await.into_iter().next()?;
+    let transport = sender.transport().await.ok()??;
+    let pair = transport
+        .ice_transport()
+        .get_selected_candidate_pair()
+        .await;
+    let pair = pair.ok()??;
+    let (local, remote) = (pair.local(), pair.remote());
+    // The other side's relay is a stranger where something came over it before its candidate did.
+    let known = report.iter().any(|entry| match entry {
+        RTCStatsReportEntry::RemoteCandidate(candidate) => {
+            candidate.candidate_type == RTCIceCandidateType::Relay
+                && candidate.address.as_ref() == Some(&remote.address)
+                && candidate.port == remote.port
+        }
+        _ => false,
+    });
+    let relay = RTCIceCandidateType::Relay;
+    Some(local.typ == relay || remote.typ == relay || known)
 }
 
 /// Keeps what is known of how well a connection does fresh until it is gone.
