@@ -418,8 +418,9 @@ impl<Id: Ord + Copy> Mesh<Id> {
             return;
         };
         if matches!(known.link, Link::Connected { .. }) {
-            // It may pass by itself; and not both at once.
-            let wait = Duration::from_millis(if known.polite { 2_500 } else { 500 });
+            // It may pass by itself; and not both at once. A restart gives up the way there was, and needs
+            // the relay, which after the same loss takes longer to be back than that way does.
+            let wait = Duration::from_millis(if known.polite { 6_000 } else { 4_000 });
             known.link = Link::Interrupted {
                 restart: Some(now + wait),
                 until: now + recovery,

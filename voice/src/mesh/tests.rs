@@ -255,7 +255,7 @@ fn somebody_who_refuses_makes_room_for_the_next_and_is_asked_again_later() {
 
 #[test]
 fn an_interruption_restarts_ice_then_fails_over_to_the_relay() {
-    for (polite, wait) in [(false, 500), (true, 2_500)] {
+    for (polite, wait) in [(false, 4_000), (true, 6_000)] {
         let mut rig = Rig::new();
         rig.appear(1, polite, 0);
         rig.pass(ms(1_000));
@@ -263,19 +263,19 @@ fn an_interruption_restarts_ice_then_fails_over_to_the_relay() {
         rig.pass(ms(60_000));
         let begin = rig.now;
         assert_eq!(rig.on(Event::Interrupted { peer: 1 }), []);
-        let did = rig.pass(ms(9_000));
+        let did = rig.pass(ms(13_000));
         assert_eq!(
             did,
             [
                 (begin + ms(wait), Action::RestartIce { peer: 1 }),
                 (
-                    begin + ms(8_000),
+                    begin + ms(12_000),
                     Action::Close {
                         peer: 1,
                         bye: false
                     }
                 ),
-                (begin + ms(8_000), offer(1, Policy::RelayOnly)),
+                (begin + ms(12_000), offer(1, Policy::RelayOnly)),
             ]
         );
     }

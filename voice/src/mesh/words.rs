@@ -34,7 +34,7 @@ impl Default for MeshConfig {
             margin_m: 100,
             polite_wait: Duration::from_millis(1_000),
             attempt: Duration::from_secs(8),
-            recovery: Duration::from_secs(8),
+            recovery: Duration::from_secs(12),
             unheard: Duration::from_secs(3),
             attempts: 6,
             back_off: Duration::from_secs(2),
