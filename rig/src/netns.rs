@@ -327,6 +327,10 @@ impl Homes {
         internet.forwards()?;
         let servers = format!("{}/32", Self::servers());
         internet.ip(&["address", "add", &servers, "dev", "lo"])?;
+        // What goes to nobody's address gets lost, of which nobody is told.
+        internet.ip(&["route", "add", "default", "dev", "lo"])?;
+        let lost = ["-i", "lo", "!", "-d", &servers, "-j", "DROP"];
+        internet.iptables(&[&["-t", "mangle", "-A", "PREROUTING"][..], &lost].concat())?;
         let home = |number: u8| -> Result<Home> {
             let home = Home {
                 host: Namespace::new()?,

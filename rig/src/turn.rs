@@ -13,6 +13,13 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{GUARD, Process};
 
+/// Where a server on the internet sends nothing to.
+const PRIVATE: [&str; 3] = [
+    "10.0.0.0-10.255.255.255",
+    "172.16.0.0-172.31.255.255",
+    "192.168.0.0-192.168.255.255",
+];
+
 /// A running coturn, which serves STUN as well, and whoever has a credential signed with its secret.
 #[derive(Debug)]
 pub struct TurnServer {
@@ -73,6 +80,8 @@ impl TurnServer {
         ]);
         if ip.is_loopback() {
             command.arg("--allow-loopback-peers");
+        } else {
+            command.args(PRIVATE.map(|range| format!("--denied-peer-ip={range}")));
         }
         let process = Process::start(&mut command)
             .context("the tests need coturn; install the package coturn")?;
@@ -129,9 +138,14 @@ impl TurnServer {
         }
     }
 
+    /// What it has logged so far, for whoever looks why something went wrong.
+    pub fn log(&self) -> String {
+        self.process.printed()
+    }
+
     /// How many addresses it has given out so far.
     pub fn allocations(&self) -> usize {
-        let log = self.process.printed();
+        let log = self.log();
         log.matches("ALLOCATE processed, success").count()
     }
 }
