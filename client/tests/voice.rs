@@ -22,10 +22,7 @@ use neartalk_client::{
         VoiceNotice, VoicePhase, VoiceSettings, Volume,
     },
 };
-use neartalk_rig::{
-    relay::Relay,
-    sound::{self, RATE},
-};
+use neartalk_rig::{relay::Relay, sound};
 use neartalk_shared::{PeerId, Place, Radius};
 use tokio::{
     sync::{Mutex, MutexGuard},
@@ -75,7 +72,7 @@ impl Person {
         let microphone = files.path().join("microphone.wav");
         let speaker = files.path().join("speaker.wav");
         let tone = sound::tone(TONES[number], LOUD, GUARD.as_secs_f64());
-        write(&microphone, &tone);
+        sound::write_wav(&microphone, &tone).unwrap();
         let mut config = EngineConfig::new(relay.url().parse().unwrap());
         config.radius = Radius::new(100).unwrap();
         config.voice = VoiceSettings {
@@ -201,20 +198,6 @@ fn far_away() -> Place {
     Place::new(52.5181, 13.3777).unwrap()
 }
 
-fn write(path: &PathBuf, sound: &[f32]) {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: RATE,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut writer = hound::WavWriter::create(path, spec).unwrap();
-    for sample in sound {
-        writer.write_sample((sample * 32_767.0) as i16).unwrap();
-    }
-    writer.finalize().unwrap();
-}
-
 /// What is in a file so far, from a sample on; nothing while it is not there yet.
 fn read(path: &PathBuf, from: usize) -> Vec<f32> {
     /// Of a WAV file of 16-bit samples, as the client writes it.
@@ -241,9 +224,9 @@ async fn in_voice(relay: &Relay, count: usize) -> Vec<Person> {
         person.send(Command::VoiceJoin).await;
         people.push(person);
     }
-    for listener in 0..count {
-        for speaker in (0..count).filter(|s| *s != listener) {
-            people[listener].hears_tone(speaker).await;
+    for (number, listener) in people.iter_mut().enumerate() {
+        for speaker in (0..count).filter(|s| *s != number) {
+            listener.hears_tone(speaker).await;
         }
     }
     people
@@ -254,8 +237,8 @@ async fn three_people_hear_each_other_and_not_themselves() {
     let _turn = turn().await;
     let relay = relay();
     let mut people = in_voice(&relay, 3).await;
-    for number in 0..3 {
-        people[number].hears_no(number).await;
+    for (number, person) in people.iter_mut().enumerate() {
+        person.hears_no(number).await;
     }
     // How well it does is told, and that it went directly.
     let [a, b, _] = &mut people[..] else {
@@ -449,7 +432,10 @@ async fn a_microphone_can_be_tried_out_and_a_file_that_is_none_ends_voice() {
     let mut a = Person::start(&relay, 0).await;
     a.send(Command::VoiceTest { on: true }).await;
     a.wait("a level", |event| match event {
-        Event::VoiceLevels { own, people } if own.speaking => Some(assert!(people.is_empty())),
+        Event::VoiceLevels { own, people } if own.speaking => {
+            assert!(people.is_empty());
+            Some(())
+        }
         _ => None,
     })
     .await;

@@ -3,9 +3,11 @@
 
 mod compare;
 mod speech;
+mod wav;
 
 pub use compare::{Match, Stretch, find, gain_db, stretches};
 pub use speech::{SpeechSource, human_speech, speech, synthetic_speech};
+pub use wav::write_wav;
 
 /// Samples a second.
 pub const RATE: u32 = 48_000;

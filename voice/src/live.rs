@@ -6,6 +6,8 @@
 //! the devices, and by whoever tells it something.
 
 mod core;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::{
@@ -142,6 +144,14 @@ pub enum Output<Id> {
         peer: Id,
         /// How.
         state: LinkState,
+    },
+    /// Somebody is so near that they are heard through the air, and their stream is turned down; or
+    /// no longer.
+    SameRoom {
+        /// Who.
+        peer: Id,
+        /// Whether they are.
+        same_room: bool,
     },
     /// A person should know.
     Notice(mesh::Notice<Id>),

@@ -404,6 +404,9 @@ impl Desk {
                     status.cannot_hear_you = false;
                 }
             }),
+            Output::SameRoom { peer, same_room } => self.change(peer, people, |status| {
+                status.same_room = same_room;
+            }),
             Output::Notice(notice) => self.notice(notice, people),
             Output::Device(event) => self.device(event),
             Output::Levels(report) => self.levels(&report, people),

@@ -31,6 +31,13 @@ const HINT: Duration = Duration::from_secs(20);
 /// While so much waits to be taken, levels and quality are not told.
 const CROWDED: usize = 64;
 
+/// What was last told of somebody.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    link: Option<LinkState>,
+    same_room: bool,
+}
+
 /// Connections are made on `runtime`; `start` is when the time handed in is zero.
 pub(super) struct Core<Id> {
     settings: LiveSettings,
@@ -45,8 +52,8 @@ pub(super) struct Core<Id> {
     gate: Gate,
     talking: bool,
     call: Option<Call<Id, SmallRng>>,
-    /// In voice and in range, with how the connection stands as last told.
-    peers: BTreeMap<Id, Option<LinkState>>,
+    /// In voice and in range.
+    peers: BTreeMap<Id, Told>,
     outputs: VecDeque<Output<Id>>,
     levels_at: Duration,
     quality_at: Duration,
@@ -88,6 +95,11 @@ impl<Id: Ord + Copy> Core<Id> {
 
     pub(super) fn settings(&self) -> &LiveSettings {
         &self.settings
+    }
+
+    #[cfg(test)]
+    pub(super) fn cancels_echo(&self) -> bool {
+        self.processor.settings().cancels_echo()
     }
 
     /// Whether anybody wants the microphone's sound.
@@ -214,10 +226,15 @@ impl<Id: Ord + Copy> Core<Id> {
             }
             for (&peer, told) in &mut self.peers {
                 if let Some(state) = call.link_state(peer)
-                    && *told != Some(state)
+                    && told.link != Some(state)
                 {
-                    *told = Some(state);
+                    told.link = Some(state);
                     self.outputs.push_back(Output::Link { peer, state });
+                }
+                let same_room = call.same_room(peer);
+                if told.same_room != same_room {
+                    told.same_room = same_room;
+                    self.outputs.push_back(Output::SameRoom { peer, same_room });
                 }
             }
         }
