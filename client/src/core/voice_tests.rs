@@ -191,8 +191,9 @@ fn who_is_blocked_is_hung_up_on_and_never_heard_of() {
     assert!(w.events.contains(&Event::VoicePersonLeft { peer_id: fox }));
     w.forget();
     w.state_with(2, LinkState::Waiting);
-    w.says_voice(Output::Notice(neartalk_voice::mesh::Notice::Unreachable {
+    w.says_voice(Output::Notice(Notice::CannotHearYou {
         peer: fox,
+        cannot: true,
     }));
     assert_eq!(w.events, []);
     // Also in the next call.
