@@ -1,7 +1,7 @@
 //! A network that loses packets, as bad as one likes, the same way each time. Needs root.
 //!
-//! Each host is a network namespace with a TUN device, and this process carries packets between them.
-//! Only UDP is lost or late: what is measured is sound, and not how a relay is reached.
+//! Each host is a network namespace with a TUN device, and this process carries packets between them
+//! and this machine. Only UDP is lost or late: what is measured is sound, and not how a relay is reached.
 
 use std::{
     cmp::Reverse,
@@ -132,7 +132,9 @@ struct State {
 #[derive(Debug)]
 pub struct LossyNetwork {
     namespaces: Vec<String>,
+    /// Of each host, and of this machine.
     devices: Vec<String>,
+    subnet: u8,
     state: Arc<Mutex<State>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -145,44 +147,43 @@ impl LossyNetwork {
     pub fn new(hosts: usize, seed: u64) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         ensure!((1..=250).contains(&hosts), "too many hosts");
+        let first = NUMBER.fetch_add(hosts as u32 + 1, Relaxed);
         let mut network = Self {
             namespaces: Vec::new(),
             devices: Vec::new(),
+            // Two that run at once are unlikely to have the same, and this machine has to tell them apart.
+            subnet: (std::process::id().wrapping_add(37 * first) % 251) as u8,
             state: Arc::default(),
             threads: Vec::new(),
         };
         let mut lines = Vec::new();
-        for host in 0..hosts {
-            let number = NUMBER.fetch_add(1, Relaxed);
-            let name = format!("nt{:x}-{number}", std::process::id());
+        for host in 0..=hosts {
+            let name = format!("nt{:x}-{}", std::process::id(), first + host as u32);
             let device = DeviceBuilder::new()
                 .name(&name)
                 .build_sync()
                 .context("can't make a TUN device; this needs root's rights")?;
-            ip(&["netns", "add", &name])?;
-            network.namespaces.push(name.clone());
-            ip(&["link", "set", &name, "netns", &name])?;
+            let mut inside: &[&str] = &[];
+            let prefix = ["-n", name.as_str()];
+            if host < hosts {
+                ip(&["netns", "add", &name])?;
+                network.namespaces.push(name.clone());
+                ip(&["link", "set", &name, "netns", &name])?;
+                let quiet = "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6";
+                ip(&["netns", "exec", &name, "sh", "-c", quiet])?;
+                inside = &prefix;
+                ip(&[inside, &["link", "set", "lo", "up"]].concat())?;
+            }
             network.devices.push(name.clone());
-            let quiet = "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6";
-            ip(&["netns", "exec", &name, "sh", "-c", quiet])?;
             let address = format!("{}/24", network.address(host));
-            ip(&["-n", &name, "address", "add", &address, "dev", &name])?;
-            ip(&[
-                "-n",
-                &name,
-                "link",
-                "set",
-                &name,
-                "mtu",
-                &MTU.to_string(),
-                "up",
-            ])?;
-            ip(&["-n", &name, "link", "set", "lo", "up"])?;
+            ip(&[inside, &["address", "add", &address, "dev", &name]].concat())?;
+            let mtu = MTU.to_string();
+            ip(&[inside, &["link", "set", &name, "mtu", &mtu, "up"]].concat())?;
             lines.push(device);
         }
         {
             let mut state = network.lock();
-            let ways = (0..hosts).flat_map(|from| (0..hosts).map(move |to| (from, to)));
+            let ways = (0..=hosts).flat_map(|from| (0..=hosts).map(move |to| (from, to)));
             state.ways = ways
                 .enumerate()
                 .map(|(n, way)| (way, Way::new(seed.wrapping_add(n as u64))))
@@ -190,7 +191,7 @@ impl LossyNetwork {
         }
         let lines = Arc::new(lines);
         let (late, arriving) = mpsc::channel();
-        for host in 0..hosts {
+        for host in 0..=hosts {
             let (state, lines, late) =
                 (Arc::clone(&network.state), Arc::clone(&lines), late.clone());
             network
@@ -205,7 +206,18 @@ impl LossyNetwork {
 
     /// Where a host is.
     pub fn address(&self, host: usize) -> Ipv4Addr {
-        Ipv4Addr::new(10, 77, 0, u8::try_from(host + 1).unwrap_or(u8::MAX))
+        let last = u8::try_from(host + 1).unwrap_or(u8::MAX);
+        Ipv4Addr::new(10, 77, self.subnet, last)
+    }
+
+    /// Where hosts reach this machine.
+    pub fn here(&self) -> Ipv4Addr {
+        self.address(self.namespaces.len())
+    }
+
+    /// What to put before a command to run it on a host, as [`command`](Self::command) does.
+    pub fn run_in(&self, host: usize) -> [&str; 4] {
+        ["ip", "netns", "exec", &self.namespaces[host]]
     }
 
     /// A command that runs on a host. Files and local sockets are those of this machine.
@@ -234,9 +246,13 @@ impl LossyNetwork {
 
 impl Drop for LossyNetwork {
     fn drop(&mut self) {
-        for (namespace, device) in self.namespaces.iter().zip(&self.devices) {
+        for (host, device) in self.devices.iter().enumerate() {
             // Its thread ends when the device does.
-            let _ = ip(&["-n", namespace, "link", "delete", device]);
+            let delete = ["link", "delete", device];
+            let _ = match self.namespaces.get(host) {
+                Some(namespace) => ip(&[&["-n", namespace], &delete[..]].concat()),
+                None => ip(&delete),
+            };
         }
         for namespace in &self.namespaces {
             let _ = ip(&["netns", "delete", namespace]);
@@ -312,11 +328,11 @@ fn deliver(lines: &[SyncDevice], arriving: &Receiver<Late>) {
 
 /// Which host an IPv4 packet is for, and whether it is UDP.
 fn read_header(packet: &[u8], hosts: usize) -> Option<(usize, bool)> {
-    let [first, .., a, b, c, d] = packet.get(..20)? else {
+    let [first, .., a, b, _, d] = packet.get(..20)? else {
         return None;
     };
     let to = usize::from(*d).checked_sub(1)?;
-    let ours = first >> 4 == 4 && [*a, *b, *c] == [10, 77, 0] && to < hosts;
+    let ours = first >> 4 == 4 && [*a, *b] == [10, 77] && to < hosts;
     ours.then_some((to, packet[9] == UDP))
 }
 
@@ -383,13 +399,13 @@ udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 udp.settimeout(0.3)
 came = 0
 for n in range(40):
-    udp.sendto(b'%d' % n, ('10.77.0.1', 7000))
+    udp.sendto(b'%d' % n, ('HERE', 7000))
     try: came += udp.recv(2000) == b'%d' % n
     except TimeoutError: pass
 print('came', came, flush=True)
 input()
-for n in range(20): udp.sendto(b'end', ('10.77.0.1', 7000))
-print(socket.create_connection(('10.77.0.1', 7000)).makefile().readline())
+for n in range(20): udp.sendto(b'end', ('HERE', 7000))
+print(socket.create_connection(('HERE', 7000)).makefile().readline())
 ";
 
     #[test]
@@ -404,7 +420,9 @@ print(socket.create_connection(('10.77.0.1', 7000)).makefile().readline())
             }
         };
         let python = |host, script: &str| {
-            Process::start(network.command(host, "python3").args(["-u", "-c", script])).unwrap()
+            let script = script.replace("HERE", &network.address(0).to_string());
+            let mut command = network.command(host, "python3");
+            Process::start(command.args(["-u", "-c", &script])).unwrap()
         };
         let mut server = python(0, SERVER);
         server
