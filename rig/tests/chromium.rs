@@ -84,8 +84,15 @@ async fn two_pages_talk_and_survive_a_reload() {
         page.wait_for::<bool>(&js, GUARD).await.unwrap();
     }
 
-    b.reload().await.unwrap();
-    assert_eq!(b.id().await.unwrap(), b_id);
+    // The relay tells the others nothing, so it is up to whoever comes back to offer.
+    a.reload().await.unwrap();
+    assert_eq!(a.id().await.unwrap(), a_id);
+    until(
+        &b,
+        &a_id,
+        "peer.offers_taken === 1 && peer.packets_received > 0",
+    )
+    .await;
     b.connected(&a_id, GUARD).await.unwrap();
     a.connected(&b_id, GUARD).await.unwrap();
     b.eval::<()>("neartalk.leave()").await.unwrap();
