@@ -52,7 +52,11 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     let at_terminal = io::stdin().is_terminal();
-    needs::provide(&[needs::C_COMPILER], args.yes)?;
+    let mut needs = vec![needs::C_COMPILER, needs::CMAKE];
+    if cfg!(target_os = "linux") {
+        needs.extend([needs::PKG_CONFIG, needs::ALSA]);
+    }
+    needs::provide(&needs, args.yes)?;
     // Asked before anything is built, so that nobody has to wait for the question.
     let place = if at_terminal { place(&args)? } else { None };
 

@@ -102,6 +102,9 @@ fn check_quickly(steps: &mut Steps) {
     steps.take("TypeScript types", &[needs::NODE, needs::NPM], |steps| {
         success(typescript::check(&steps.guard)?)
     });
+    steps.take("window", &[needs::NODE, needs::NPM], |steps| {
+        success(typescript::check_window(&steps.guard)?)
+    });
     steps.take("lints", &[needs::CLIPPY], |steps| {
         let all = [
             "clippy",

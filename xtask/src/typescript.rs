@@ -44,14 +44,32 @@ fn type_of(folder: &str, file: &str) -> Option<&'static str> {
     }
 }
 
+fn npm(folder: &Path) -> Command {
+    let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
+    npm.current_dir(folder);
+    npm
+}
+
+/// Fetches the packages that a folder's lock file names.
+fn install(folder: &Path, guard: &Guard) -> Result<Ended> {
+    let quietly = ["--prefer-offline", "--no-audit", "--no-fund"];
+    run(npm(folder).arg("ci").args(quietly), guard)
+}
+
+/// Checks the window: types, lints, tests, catalogues, and how large it is when built.
+pub fn check_window(guard: &Guard) -> Result<Ended> {
+    let app = root().join("app");
+    let installed = install(&app, guard)?;
+    if !matches!(installed, Ended::Exited(status) if status.success()) {
+        return Ok(installed);
+    }
+    run(npm(&app).args(["run", "check"]), guard)
+}
+
 /// Fetches the pinned compiler and runs it.
 pub fn check(guard: &Guard) -> Result<Ended> {
     let bindings = root().join("shared/bindings");
-    let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
-    let quietly = ["--prefer-offline", "--no-audit", "--no-fund"];
-    let mut install = Command::new(npm);
-    install.arg("ci").args(quietly).current_dir(&bindings);
-    let installed = run(&mut install, guard)?;
+    let installed = install(&bindings, guard)?;
     if !matches!(installed, Ended::Exited(status) if status.success()) {
         return Ok(installed);
     }
