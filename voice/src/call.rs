@@ -31,6 +31,7 @@ use crate::{
     redundancy,
     same_room::{Overheard, SameRoom},
 };
+pub use link::insert;
 use link::{Leaving, Link, Progress, Sent};
 pub use quality::Quality;
 use voice::Voice;

@@ -45,9 +45,16 @@ pub fn ci_target_dir() -> Option<PathBuf> {
 
 /// Builds with `cargo build` and these arguments, and says where the programs are.
 pub fn build(arguments: &[&str], guard: &Guard) -> Result<Vec<PathBuf>> {
-    let mut command = cargo(&["build", "--message-format", "json-render-diagnostics"]);
+    let mut command = cargo(&["build"]);
+    command.args(arguments);
+    build_with(command, guard)
+}
+
+/// As [`build`], with a `cargo build` command.
+pub fn build_with(mut command: Command, guard: &Guard) -> Result<Vec<PathBuf>> {
+    command.args(["--message-format", "json-render-diagnostics"]);
     let mut programs = Vec::new();
-    let ended = run_reading(command.args(arguments), guard, |line| {
+    let ended = run_reading(&mut command, guard, |line| {
         programs.extend(executable_in(line));
     })?;
     match ended {

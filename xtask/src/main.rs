@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod docs;
+mod fuzz;
 mod locks;
 mod needs;
 mod process;

@@ -9,7 +9,7 @@ use anyhow::{Error, Result, anyhow};
 
 use crate::{
     cargo::{cargo, in_ci},
-    docs, locks,
+    docs, fuzz, locks,
     needs::{self, Need},
     process::{Ended, Guard, Interrupt, run, run_reading, shown},
     tally::Tally,
@@ -26,7 +26,7 @@ pub struct Args {
     /// Install what the operating system lacks without asking.
     #[arg(long)]
     yes: bool,
-    /// Also run the tests that take long (those marked as ignored), with NEARTALK_LONG=1 set.
+    /// Also run the tests that take long (those marked as ignored), with NEARTALK_LONG=1 set, and fuzz.
     #[arg(long)]
     long: bool,
     /// Run only the tests whose name contains this, and no other check.
@@ -75,6 +75,10 @@ pub fn test(args: Args) -> Result<ExitCode> {
         check_quickly(&mut steps);
     }
     steps.take("tests", &[], |steps| run_tests(steps, &args));
+    if args.long && args.filter.is_none() && cfg!(target_os = "linux") {
+        let needs = [needs::C_COMPILER, needs::CMAKE];
+        steps.take("fuzzing", &needs, |steps| fuzz::fuzz(&steps.guard));
+    }
     if args.filter.is_none() {
         check_documents(&mut steps);
     }
@@ -85,7 +89,10 @@ pub fn test(args: Args) -> Result<ExitCode> {
 /// What takes seconds comes first.
 fn check_quickly(steps: &mut Steps) {
     steps.take("format", &[needs::RUSTFMT], |steps| {
-        steps.run(&mut cargo(&["fmt", "--all", "--", "--check"]))
+        steps.run(&mut cargo(&["fmt", "--all", "--", "--check"]))?;
+        // A workspace of its own.
+        let fuzz = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--", "--check"];
+        steps.run(&mut cargo(&fuzz))
     });
     steps.take("lock files", &[], |_| locks::check());
     if steps.ci {

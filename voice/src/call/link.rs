@@ -16,7 +16,7 @@ use super::{
 use crate::{
     FRAME,
     codec::{CodecError, Decoder},
-    jitter::{Heard, JitterConfig, Packet, Playout, Redundant},
+    jitter::{Decode, Heard, JitterConfig, Packet, Playout, Redundant},
     mesh::LinkState,
     peer::{self, Encoding, Event, Opened, Payload, Peer, PeerConfig, PeerError, Signal, State},
     red::{MAX_REDUNDANT, Packer, Red},
@@ -310,7 +310,9 @@ impl Link {
     }
 }
 
-fn insert(playout: &mut Playout<Decoder>, packet: &peer::Packet, start: Instant) {
+/// Puts a packet, with the copies in it, where it waits to be played. `start` is when the playout's time is
+/// zero. Anything may be in the packet.
+pub fn insert<D: Decode>(playout: &mut Playout<D>, packet: &peer::Packet, start: Instant) {
     let now = packet.arrival.saturating_duration_since(start);
     let nothing = Redundant {
         offset: 0,

@@ -62,7 +62,8 @@ pub fn candidate(line: &str) -> Option<String> {
 /// unspecified ones, default ports are 9 (RFC 8840), and lines that hold another address are left out.
 pub fn description(sdp: &str) -> String {
     let mut out = String::with_capacity(sdp.len());
-    for line in sdp.lines().filter_map(description_line) {
+    // Some end a line with a carriage return alone.
+    for line in sdp.split(['\r', '\n']).filter_map(description_line) {
         out.push_str(&line);
         out.push_str("\r\n");
     }
@@ -146,11 +147,10 @@ fn holds_address(text: &str) -> bool {
 
 fn holds_v4(run: &str) -> bool {
     let parts: Vec<&str> = run.split('.').collect();
-    parts.windows(4).any(|four| {
-        four.iter()
-            // Leading zeros too, which other parsers read.
-            .all(|part| part.len() <= 4 && part.parse::<u16>().is_ok_and(|n| n <= 255))
-    })
+    // Whatever the numbers: with a digit before it or with leading zeros it can still be read.
+    parts
+        .windows(4)
+        .any(|four| four.iter().all(|part| !part.is_empty()))
 }
 
 fn holds_v6(run: &str) -> bool {
