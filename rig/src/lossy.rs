@@ -179,6 +179,10 @@ impl LossyNetwork {
             ip(&[inside, &["address", "add", &address, "dev", &name]].concat())?;
             let mtu = MTU.to_string();
             ip(&[inside, &["link", "set", &name, "mtu", &mtu, "up"]].concat())?;
+            if host < hosts {
+                // Else there is no way for multicast, which some insist on.
+                ip(&[inside, &["route", "add", "default", "dev", &name]].concat())?;
+            }
             lines.push(device);
         }
         {

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the relay under load, and its index by itself.
+//! `cargo xtask bench`: the relay under load, its index by itself, and voice beside Chromium.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use crate::{
     process::{Ended, Guard, Interrupt, run},
 };
 
-/// Measure the relay. docs/benchmarks.md says what the figures mean.
+/// Measure the relay or voice. docs/benchmarks.md says what the figures mean.
 #[derive(clap::Args)]
 pub struct Args {
     /// What to measure.
@@ -26,18 +26,21 @@ enum Bench {
     Relay,
     /// The proximity index: a query and a move, at 1,000 to 1,000,000 people.
     Index,
+    /// Delay, quality, joining, processor time and echo of voice, beside Chromium; needs Linux and root.
+    Voice,
 }
 
 pub fn bench(args: Args) -> Result<ExitCode> {
-    let name = match args.what {
-        Bench::Relay => "load",
-        Bench::Index => "index",
+    let (package, name) = match args.what {
+        Bench::Relay => ("neartalk-relay", "load"),
+        Bench::Index => ("neartalk-relay", "index"),
+        Bench::Voice => ("neartalk-client", "voice"),
     };
     let guard = Guard {
         interrupt: Interrupt::listen()?,
         deadline: None,
     };
-    let mut command = cargo(&["bench", "-p", "neartalk-relay", "--bench", name, "--"]);
+    let mut command = cargo(&["bench", "-p", package, "--bench", name, "--"]);
     Ok(match run(command.args(args.rest), &guard)? {
         Ended::Exited(status) if status.success() => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
