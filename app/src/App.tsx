@@ -42,13 +42,13 @@ function Wide() {
       <div className="col-span-2">
         <Header />
       </div>
-      <div className="relative flex min-h-0 flex-col">
+      <main className="relative flex min-h-0 flex-col">
         <Notices />
         <Chat />
-        <div className="safe-bottom mx-auto w-full max-w-[46rem] px-3 pt-1">
+        <div className="mx-auto w-full max-w-[46rem] px-3 pt-1 pb-3">
           <Composer />
         </div>
-      </div>
+      </main>
       <aside className="flex min-h-0 flex-col border-s border-line bg-surface-1 pt-3">
         <Circle />
         <People />
@@ -64,31 +64,31 @@ function Narrow() {
   return (
     <div className="flex h-full flex-col">
       <Header />
-      <div className="relative flex min-h-0 grow flex-col">
+      <main className="relative flex min-h-0 grow flex-col">
         <Notices />
-        {tab === "chat" && <Chat />}
+        {tab === "chat" && (
+          <>
+            <Chat />
+            <div className="safe-x flex items-end gap-2 pt-1 pb-1.5">
+              <Composer />
+              <Talk size="thumb" />
+            </div>
+          </>
+        )}
         {tab === "around" && (
-          <main className="flex min-h-0 grow flex-col pt-3">
+          <div className="flex min-h-0 grow flex-col pt-3">
             <Circle />
             <People />
-          </main>
+            <VoiceStrip />
+          </div>
         )}
         {tab === "voice" && (
-          <main className="flex min-h-0 grow flex-col">
+          <>
             <People only="voice" />
             <VoiceDock big />
-          </main>
+          </>
         )}
-      </div>
-      {tab === "chat" && (
-        <div className="safe-x flex items-end gap-2 pt-1 pb-1.5">
-          <Composer />
-          <span className="shrink-0 pb-0">
-            <Talk size="thumb" />
-          </span>
-        </div>
-      )}
-      {tab === "around" && <VoiceStrip />}
+      </main>
       <Tabs />
     </div>
   );

@@ -14,8 +14,6 @@ const LOADERS: Record<Exclude<Language, "en">, () => Promise<{ default: typeof e
 
 export const LANGUAGES: Language[] = ["en", "de", "es", "fr", "hi", "ar"];
 
-const RIGHT_TO_LEFT: Language[] = ["ar"];
-
 declare module "i18next" {
   interface CustomTypeOptions {
     defaultNS: "translation";
@@ -49,7 +47,7 @@ export async function speak(language: Language): Promise<void> {
     const { default: catalogue } = await LOADERS[language]();
     translator.addResourceBundle(language, "translation", catalogue);
   }
-  await translator.changeLanguage(language);
   document.documentElement.lang = language;
-  document.documentElement.dir = RIGHT_TO_LEFT.includes(language) ? "rtl" : "ltr";
+  document.documentElement.dir = translator.dir(language);
+  await translator.changeLanguage(language);
 }

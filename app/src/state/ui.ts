@@ -40,6 +40,16 @@ export const useUi = create<Ui>()(() => ({
   hovered: null,
 }));
 
+/** What had the focus before something lay over it. */
+let before: Element | null = null;
+
 export function show(sheet: Sheet | null): void {
+  if (sheet && !useUi.getState().sheet) before = document.activeElement;
   useUi.setState({ sheet });
+}
+
+/** Gives the focus back, unless something else has taken it. */
+export function giveFocusBack(): void {
+  if (document.activeElement === document.body && before instanceof HTMLElement) before.focus();
+  before = null;
 }

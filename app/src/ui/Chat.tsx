@@ -19,13 +19,13 @@ export function Chat() {
   const empty = useApp((s) => s.messages.length === 0 && s.pending.length === 0);
   if (status?.kind === "first_run" && empty) {
     return (
-      <main aria-label={t("nav.chat")} className="flex min-h-0 grow flex-col overflow-y-auto">
+      <section aria-label={t("nav.chat")} className="flex min-h-0 grow flex-col overflow-y-auto">
         <FirstRun />
-      </main>
+      </section>
     );
   }
   return (
-    <main aria-label={t("nav.chat")} className="relative flex min-h-0 grow flex-col">
+    <section aria-label={t("nav.chat")} className="relative flex min-h-0 grow flex-col">
       {status && !empty && <StatusBanner status={status} />}
       {empty ? (
         <div className="flex min-h-0 grow flex-col overflow-y-auto">
@@ -35,7 +35,7 @@ export function Chat() {
         <Messages />
       )}
       <TypingLine />
-    </main>
+    </section>
   );
 }
 

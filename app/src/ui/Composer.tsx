@@ -61,6 +61,14 @@ export function Composer() {
     void draft;
   }, [draft]);
 
+  // Whoever has just said where they are would write next; a finger says so by itself.
+  const before = useRef(writable);
+  useEffect(() => {
+    const idle = document.activeElement === null || document.activeElement === document.body;
+    if (writable && !before.current && idle && !touch) area.current?.focus();
+    before.current = writable;
+  }, [writable, touch]);
+
   useEffect(() => {
     const element = area.current;
     if (inserted === 0 || !element) return;

@@ -4,7 +4,7 @@ import { useApp } from "../state/store";
 import { show } from "../state/ui";
 import { Glyph } from "./Glyph";
 import { useWide, useWords } from "./hooks";
-import { IconButton } from "./kit";
+import { Hidden, IconButton } from "./kit";
 import { Logo } from "./Logo";
 
 export function Header() {
@@ -13,12 +13,12 @@ export function Header() {
   const me = useApp((s) => s.me);
   return (
     <header className="safe-top safe-x flex items-center gap-1 border-b border-line bg-surface-1">
+      <h1 className="sr-only">{t("app.name")}</h1>
       <Logo />
       {me && (
         <button
           type="button"
           className="flex min-h-12 min-w-0 items-center gap-2 rounded-ctl px-2 py-1 text-start transition-colors hover:bg-surface-2"
-          aria-label={t("header.you", { name: me.username, tag: tagOf(me.peer_id) })}
           onClick={() => show({ kind: "rename" })}
         >
           <Glyph peer={me.peer_id} size={28} />
@@ -30,6 +30,7 @@ export function Header() {
             <span className="block truncate text-s text-text-3">
               {t("header.changes", { count: me.username_changes_left })}
             </span>
+            <Hidden>{t("header.rename")}</Hidden>
           </span>
         </button>
       )}

@@ -14,6 +14,8 @@ export interface MenuRequest {
   message: ChatMessage;
   x: number;
   y: number;
+  /** Asked for by a key, so that a key goes on; and where the focus goes back to. */
+  byKey: HTMLElement | null;
 }
 
 /** In the last minutes a message pales. */
@@ -103,7 +105,7 @@ export const MessageRow = memo(function MessageRow({
   const pale = left < PALE_MS;
   const lone = message.own;
 
-  const menuAt = (x: number, y: number) => onMenu({ message, x, y });
+  const menuAt = (x: number, y: number, byKey: HTMLElement | null = null) => onMenu({ message, x, y, byKey });
   return (
     // biome-ignore lint/a11y/useSemanticElements: a message is no set of form fields
     <div
@@ -115,7 +117,7 @@ export const MessageRow = memo(function MessageRow({
         age: ago,
         text: message.text,
       })}
-      className={`group mx-auto flex w-full max-w-[46rem] items-end gap-2 rounded-ctl ${first ? "pt-3" : "pt-0.5"} ${lone ? "justify-end" : ""}`}
+      className={`group mx-auto flex w-full touch-pan-y max-w-[46rem] items-end gap-2 rounded-ctl ${first ? "pt-3" : "pt-0.5"} ${lone ? "justify-end" : ""}`}
       onContextMenu={(event) => {
         if ((event.target as HTMLElement).closest("a")) return;
         event.preventDefault();
@@ -125,7 +127,7 @@ export const MessageRow = memo(function MessageRow({
         if (event.key !== "Enter" || event.target !== event.currentTarget) return;
         event.preventDefault();
         const box = event.currentTarget.getBoundingClientRect();
-        menuAt(box.left + Math.min(box.width / 2, 160), box.top + box.height / 2);
+        menuAt(box.left + Math.min(box.width / 2, 160), box.top + box.height / 2, event.currentTarget);
       }}
       {...swipe.handlers}
     >

@@ -1,6 +1,6 @@
 import * as Menu from "@radix-ui/react-dropdown-menu";
 import { AtSign, Copy, Flag, Reply, User } from "lucide-react";
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect, useRef } from "react";
 import { mention, replyTo, say } from "../state/store";
 import { show } from "../state/ui";
 import { useWords } from "./hooks";
@@ -9,7 +9,16 @@ import type { MenuRequest } from "./Message";
 /** What can be done with a message, where it was pointed at. */
 export default function MessageMenu({ request, onClose }: { request: MenuRequest; onClose: () => void }) {
   const { t } = useWords();
-  const { message, x, y } = request;
+  const { message, x, y, byKey } = request;
+  const content = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (!byKey) return;
+    // After the menu has taken the focus to itself.
+    const timer = window.setTimeout(() =>
+      content.current?.querySelector<HTMLElement>("[role=menuitem]")?.focus(),
+    );
+    return () => clearTimeout(timer);
+  }, [byKey]);
   const item = (icon: ReactNode, label: string, action: () => void) => (
     <Menu.Item
       className="flex min-h-11 cursor-pointer items-center gap-3 rounded-ctl px-3 outline-none select-none data-[highlighted]:bg-surface-3"
@@ -26,6 +35,11 @@ export default function MessageMenu({ request, onClose }: { request: MenuRequest
       </Menu.Trigger>
       <Menu.Portal>
         <Menu.Content
+          ref={content}
+          onCloseAutoFocus={(event) => {
+            event.preventDefault();
+            if (document.activeElement === document.body) byKey?.focus();
+          }}
           aria-label={t("chat.menu", { name: message.username })}
           className="pop z-40 min-w-56 rounded-card border border-line bg-surface-1 p-1.5 shadow-lift"
           collisionPadding={8}

@@ -61,12 +61,6 @@ const PersonRow = memo(function PersonRow({ peer }: { peer: PeerId }) {
     <button
       type="button"
       className="flex min-h-14 w-full items-center gap-3 rounded-ctl px-2 py-1.5 text-start transition-colors hover:bg-surface-2"
-      aria-label={t("people.open", {
-        name: person.username,
-        tag: tagOf(peer),
-        distance: away,
-        state: spoken,
-      })}
       onClick={() => show({ kind: "person", peer })}
       onPointerEnter={() => useUi.setState({ hovered: peer })}
       onPointerLeave={() => useUi.setState({ hovered: null })}

@@ -159,9 +159,9 @@ export function FirstRun() {
   return (
     <section className="arrive m-auto flex w-full max-w-md flex-col items-center gap-5 px-6 py-8 text-center">
       {me ? <Glyph peer={me.peer_id} size={72} /> : <LogoDrawing size={72} />}
-      <h1 className="text-xl font-bold text-balance">
+      <h2 className="text-xl font-bold text-balance">
         {me ? t("first.title", { name: me.username }) : t("first.naming")}
-      </h1>
+      </h2>
       <p className="text-m text-balance text-text-2">{t("first.promise")}</p>
       <div className="flex w-full flex-col gap-2 pt-1">
         <Button look="primary" className="min-h-14" onClick={() => void attempt(world().useLocation())}>
@@ -182,7 +182,7 @@ export function StatusCard({ status }: { status: Status }) {
     <section className="arrive m-auto flex w-full max-w-md flex-col items-center gap-5 px-6 py-8 text-center">
       <StatusPicture status={status} />
       <div>
-        <h1 className="text-l font-semibold text-balance">{said.title}</h1>
+        <h2 className="text-l font-semibold text-balance">{said.title}</h2>
         {said.detail !== undefined && <p className="pt-1 text-text-2 tabular">{said.detail}</p>}
       </div>
       {said.actions && <div className="flex flex-wrap justify-center gap-2">{said.actions}</div>}

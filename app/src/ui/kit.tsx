@@ -1,12 +1,14 @@
 import * as RadixSlider from "@radix-ui/react-slider";
 import type { ButtonHTMLAttributes, ReactNode } from "react";
+import { useTranslation } from "react-i18next";
 
-type Look = "primary" | "quiet" | "plain" | "danger";
+type Look = "primary" | "quiet" | "plain" | "warning" | "danger";
 
 const LOOKS: Record<Look, string> = {
   primary: "bg-accent text-on-accent hover:bg-accent-strong disabled:bg-surface-3 disabled:text-text-3",
   quiet: "bg-surface-2 text-text-1 hover:bg-surface-3 disabled:text-text-3",
   plain: "bg-transparent text-text-1 hover:bg-surface-2",
+  warning: "bg-surface-2 text-danger hover:bg-danger-soft",
   danger: "bg-danger-soft text-danger hover:bg-danger hover:text-on-danger",
 };
 
@@ -82,6 +84,7 @@ export function Slider({
   onCommit?: (value: number) => void;
   disabled?: boolean;
 }) {
+  const { i18n } = useTranslation();
   return (
     <RadixSlider.Root
       className="relative flex h-11 w-full touch-none items-center"
@@ -90,7 +93,7 @@ export function Slider({
       max={max}
       step={step}
       disabled={disabled}
-      dir={document.documentElement.dir === "rtl" ? "rtl" : "ltr"}
+      dir={i18n.dir()}
       onValueChange={([next]) => next !== undefined && onChange(next)}
       onValueCommit={([next]) => next !== undefined && onCommit?.(next)}
     >

@@ -127,6 +127,7 @@ export class ScriptedBackend implements Backend {
       if (this.located && this.scenario.talk !== "none") this.recall();
       this.snapshot();
       this.scenario.play?.(this);
+      this.forget();
     });
     return this.about();
   }
@@ -467,6 +468,17 @@ export class ScriptedBackend implements Backend {
       if (actor === undefined) continue;
       this.messages.push(this.message(actor, text, ago));
     }
+  }
+
+  /** What has lived its 30 minutes goes. */
+  private forget(): void {
+    const now = EPOCH + this.clock.now();
+    const gone = this.messages.filter((m) => m.expires_at <= now);
+    if (gone.length > 0) {
+      this.messages = this.messages.filter((m) => m.expires_at > now);
+      this.tell({ type: "removed", ids: gone.map((m) => m.id), reason: "expired" });
+    }
+    this.clock.after(1_000, () => this.forget());
   }
 
   private tellMe(): void {

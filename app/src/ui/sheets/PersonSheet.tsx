@@ -112,7 +112,7 @@ export function PersonSheet({ peer, message }: { peer: PeerId; message: MessageI
               {t("chat.mention", { name })}
             </Button>
             <Button
-              look="danger"
+              look="warning"
               className="justify-start"
               onClick={() => {
                 command({ type: "block", peer_id: peer });
@@ -123,7 +123,7 @@ export function PersonSheet({ peer, message }: { peer: PeerId; message: MessageI
               {t("person.block")}
             </Button>
             <p className="px-1 text-s text-text-3">{t("person.block_hint")}</p>
-            <Button look="danger" className="justify-start" onClick={() => setReporting(true)}>
+            <Button look="warning" className="justify-start" onClick={() => setReporting(true)}>
               <Flag size={18} aria-hidden="true" />
               {t("person.report")}
             </Button>

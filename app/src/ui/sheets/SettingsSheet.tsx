@@ -329,8 +329,8 @@ function MicTest() {
           />
         )}
       </div>
-      <div className="flex items-center justify-between gap-3 pt-2">
-        <p className="text-s text-text-3">{t("settings.test_hint")}</p>
+      <div className="flex flex-wrap items-center justify-between gap-x-3 gap-y-1 pt-2">
+        <p className="min-w-48 grow basis-0 text-s text-text-3">{t("settings.test_hint")}</p>
         {!inVoice && (
           <Button className="shrink-0" onClick={() => command({ type: "voice_test", on: !testing })}>
             {testing ? t("settings.stop_test") : t("settings.test")}

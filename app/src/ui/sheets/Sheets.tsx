@@ -1,7 +1,7 @@
 import * as Dialog from "@radix-ui/react-dialog";
 import { X } from "lucide-react";
 import { lazy, type ReactNode, Suspense } from "react";
-import { type Sheet, show, useUi } from "../../state/ui";
+import { giveFocusBack, type Sheet, show, useUi } from "../../state/ui";
 import { useWords } from "../hooks";
 import { IconButton } from "../kit";
 import { VoiceAsk } from "./Ask";
@@ -24,6 +24,10 @@ export default function Sheets() {
         <Dialog.Overlay className="veil fixed inset-0 z-40 bg-[oklch(0.1_0.02_215/0.55)]" />
         <Dialog.Content
           aria-describedby={undefined}
+          onCloseAutoFocus={(event) => {
+            event.preventDefault();
+            giveFocusBack();
+          }}
           className={`fixed z-50 flex flex-col overflow-hidden bg-surface-1 shadow-lift [animation:sheet_180ms_var(--ease-out)_both] focus:outline-none inset-x-0 bottom-0 max-h-[92dvh] rounded-t-card wide:inset-0 wide:m-auto wide:h-fit wide:max-h-[88dvh] wide:rounded-card ${widthOf(sheet)}`}
         >
           <Suspense fallback={<Dialog.Title className="sr-only" />}>

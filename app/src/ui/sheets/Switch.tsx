@@ -1,7 +1,6 @@
 import * as RadixSwitch from "@radix-ui/react-switch";
-import { useId } from "react";
 
-/** Something that is on or off, with a word about what that means. */
+/** Something that is on or off, with a word about what that means; the whole line can be pressed. */
 export function Switch({
   label,
   hint,
@@ -13,28 +12,19 @@ export function Switch({
   checked: boolean;
   onChange: (checked: boolean) => void;
 }) {
-  const id = useId();
   return (
-    <div className="flex min-h-12 items-center justify-between gap-4 py-1.5">
+    <RadixSwitch.Root
+      checked={checked}
+      onCheckedChange={onChange}
+      className="group flex min-h-12 w-full items-center justify-between gap-4 rounded-ctl py-1.5 text-start"
+    >
       <span>
-        <label htmlFor={id} className="cursor-pointer">
-          {label}
-        </label>
-        {hint !== undefined && (
-          <span id={`${id}-hint`} className="block text-s text-text-3">
-            {hint}
-          </span>
-        )}
+        {label}
+        {hint !== undefined && <span className="block text-s text-text-3">{hint}</span>}
       </span>
-      <RadixSwitch.Root
-        id={id}
-        checked={checked}
-        onCheckedChange={onChange}
-        {...(hint !== undefined && { "aria-describedby": `${id}-hint` })}
-        className="relative h-7 w-12 shrink-0 rounded-full border border-line-strong bg-surface-3 transition-colors data-[state=checked]:border-accent data-[state=checked]:bg-accent"
-      >
-        <RadixSwitch.Thumb className="ms-0.5 block size-5 rounded-full bg-text-2 transition-transform data-[state=checked]:translate-x-5 data-[state=checked]:bg-on-accent rtl:data-[state=checked]:-translate-x-5" />
-      </RadixSwitch.Root>
-    </div>
+      <span className="h-7 w-12 shrink-0 rounded-full border border-line-strong bg-surface-3 p-0.5 transition-colors group-data-[state=checked]:border-accent group-data-[state=checked]:bg-accent">
+        <RadixSwitch.Thumb className="block size-[22px] rounded-full bg-text-2 transition-transform data-[state=checked]:translate-x-5 data-[state=checked]:bg-on-accent rtl:data-[state=checked]:-translate-x-5" />
+      </span>
+    </RadixSwitch.Root>
   );
 }

@@ -1,0 +1,455 @@
+/** What people do, step by step: with keys alone, with a pointer, with a finger. */
+import { advance, asked, calls, open } from "./lib.mjs";
+
+const WIDE = [1280, 800];
+const PHONE = [360, 740];
+
+/** Presses Tab until something has the focus; says how often. */
+async function tabTo(page, matches, most = 40) {
+  for (let presses = 1; presses <= most; presses += 1) {
+    await page.keyboard.press("Tab");
+    if (await page.evaluate(matches)) return presses;
+  }
+  throw new Error(`Tab does not lead to ${matches} in ${most} presses`);
+}
+
+const types = (commands) => commands.map((c) => c.type);
+const last = (commands, type) => commands.findLast((c) => c.type === type);
+
+function expect(condition, what) {
+  if (!condition) throw new Error(what);
+}
+
+const PATHS = {
+  "keys alone lead from the first run to a message that reached people": {
+    scenario: "first-run",
+    size: WIDE,
+    async run(page) {
+      const presses = await tabTo(page, () => document.activeElement?.textContent === "Use my location");
+      expect(presses <= 8, `the first button is ${presses} presses away`);
+      await page.keyboard.press("Enter");
+      await advance(page, 1_000);
+      expect(
+        await page.evaluate(() => document.activeElement?.tagName === "TEXTAREA"),
+        "the composer does not get the focus when the place is known",
+      );
+      await page.keyboard.type("Hello around here");
+      await page.keyboard.press("Enter");
+      await advance(page, 400);
+      expect(last(await asked(page), "say")?.text === "Hello around here", "nothing was said");
+      await page.getByText("Reached 7").waitFor();
+      // Three actions: the place, the words, Enter.
+    },
+  },
+  "keys alone read messages, reply, and come back": {
+    scenario: "lively",
+    size: WIDE,
+    async run(page) {
+      await page.locator("section[aria-label=Messages]").focus();
+      await page.keyboard.press("ArrowUp");
+      await page.waitForFunction(() => document.activeElement?.matches("[data-row]"));
+      expect(
+        /Two seats left/.test(await page.evaluate(() => document.activeElement.getAttribute("aria-label"))),
+        "the newest message does not come first",
+      );
+      await page.keyboard.press("Enter");
+      await page.getByRole("menuitem", { name: "Reply" }).waitFor();
+      await page.keyboard.press("Enter");
+      await page.getByText("Reply to Blue Fox").waitFor();
+      await page.waitForFunction(() => document.activeElement?.tagName === "TEXTAREA");
+      await page.keyboard.type("On my way");
+      await page.keyboard.press("Enter");
+      expect(
+        last(await asked(page), "say")?.text === "> Blue Fox: Two seats left, hurry\nOn my way",
+        "the reply has no quote",
+      );
+    },
+  },
+  "keys alone choose the circle": {
+    scenario: "lively",
+    size: WIDE,
+    async run(page) {
+      await page.getByRole("slider", { name: "Radius of your circle" }).focus();
+      await page.keyboard.press("ArrowRight");
+      expect(last(await asked(page), "set_radius")?.radius === 750, "an arrow is not one step");
+      await page.keyboard.press("End");
+      expect(last(await asked(page), "set_radius")?.radius === 2000, "End is not the widest");
+      await advance(page, 400);
+      await page.getByText("13 people", { exact: false }).first().waitFor();
+    },
+  },
+  "a pointer drags the rim": {
+    scenario: "lively",
+    size: WIDE,
+    async run(page) {
+      const circle = page.getByRole("img", { name: /Your circle of/ });
+      const box = await circle.boundingBox();
+      const middle = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+      const from = 0.73 * 0.96 * (box.width / 2);
+      await page.mouse.move(middle.x, middle.y + from);
+      await page.mouse.down();
+      await page.mouse.move(middle.x, middle.y + box.width * 0.36, { steps: 4 });
+      expect(
+        (await asked(page)).every((c) => c.type !== "set_radius"),
+        "the relay is told while dragging",
+      );
+      await page
+        .getByText(/people/)
+        .first()
+        .waitFor();
+      await page.mouse.move(middle.x, middle.y + box.width * 0.48, { steps: 4 });
+      await page.mouse.up();
+      expect(last(await asked(page), "set_radius")?.radius === 2000, "the rim does not follow");
+    },
+  },
+  "the space bar talks, and lets go": {
+    scenario: "lively",
+    size: WIDE,
+    async run(page) {
+      await page.evaluate(() => window.__scripted.backend.command({ type: "voice_join" }));
+      await advance(page, 800);
+      await page.locator("body").click({ position: { x: 640, y: 60 } });
+      await page.evaluate(() => document.activeElement?.blur?.());
+      await page.keyboard.down("Space");
+      expect(last(await asked(page), "voice_press")?.pressed === true, "Space does not talk");
+      await page.keyboard.up("Space");
+      expect(last(await asked(page), "voice_press")?.pressed === false, "Space does not let go");
+      await page.getByRole("textbox").focus();
+      await page.keyboard.type("a b");
+      expect((await page.getByRole("textbox").inputValue()) === "a b", "Space can't be typed");
+    },
+  },
+  "the first press asks once, then joins; hold talks, sliding up locks": {
+    scenario: "voice-new",
+    size: PHONE,
+    async run(page) {
+      await page.locator("#talk").click();
+      await page.getByRole("button", { name: "Talk", exact: true }).click();
+      await advance(page, 800);
+      expect((await calls(page)).includes("askMicrophone"), "the microphone is not asked for");
+      expect(types(await asked(page)).includes("voice_join"), "voice is not joined");
+      const box = await page.locator("#talk").boundingBox();
+      const x = box.x + box.width / 2;
+      const y = box.y + box.height / 2;
+      await page.mouse.move(x, y);
+      await page.mouse.down();
+      expect(last(await asked(page), "voice_press")?.pressed === true, "holding does not talk");
+      await page.mouse.up();
+      expect(last(await asked(page), "voice_press")?.pressed === false, "letting go does not stop");
+      await page.mouse.down();
+      await page.mouse.move(x, y - 60, { steps: 5 });
+      await page.mouse.up();
+      expect(last(await asked(page), "voice_press")?.pressed === true, "sliding up does not lock");
+      await page.mouse.move(x, y);
+      await page.mouse.down();
+      await page.mouse.up();
+      expect(last(await asked(page), "voice_press")?.pressed === false, "a press does not unlock");
+    },
+  },
+  "hiding the address is chosen before the first word": {
+    scenario: "voice-new",
+    size: PHONE,
+    async run(page) {
+      await page.locator("#talk").click();
+      await page.getByRole("button", { name: /Hide my address/ }).click();
+      await advance(page, 400);
+      const commands = await asked(page);
+      const configured = types(commands).indexOf("voice_configure");
+      expect(commands[configured]?.settings.hide_address === true, "the address is not hidden");
+      expect(configured < types(commands).indexOf("voice_join"), "voice is joined before");
+    },
+  },
+  "panic by keys: nothing is left, at once and without a question": {
+    scenario: "lively",
+    size: WIDE,
+    async run(page) {
+      const took = await page.evaluate(
+        () =>
+          new Promise((resolve) => {
+            const began = performance.now();
+            const event = { ctrlKey: true, shiftKey: true, code: "KeyX", key: "X", bubbles: true };
+            document.body.dispatchEvent(new KeyboardEvent("keydown", event));
+            const look = () =>
+              document.body.textContent.includes("Two seats left")
+                ? requestAnimationFrame(look)
+                : resolve(performance.now() - began);
+            look();
+          }),
+      );
+      expect(took < 200, `it took ${took.toFixed(0)} ms`);
+      await advance(page, 400);
+      expect((await calls(page)).includes("panic"), "the shell was not told");
+      await page.getByText("You are Brave Finch").waitFor();
+      const text = await page.locator("body").textContent();
+      expect(!/Blue Fox|Two seats|Quiet Otter/.test(text), "something is left on the screen");
+    },
+  },
+  "panic by three taps on the logo, but not by two": {
+    scenario: "lively",
+    size: PHONE,
+    async run(page) {
+      const logo = page.locator("header button").first();
+      await logo.click();
+      await logo.click();
+      expect(!(await calls(page)).includes("panic"), "two taps are enough");
+      await logo.click();
+      await advance(page, 400);
+      expect((await calls(page)).includes("panic"), "three taps are not enough");
+    },
+  },
+  "a mention is offered and taken with keys": {
+    scenario: "lively",
+    size: WIDE,
+    async run(page) {
+      await page.getByRole("textbox").focus();
+      await page.keyboard.type("Look @mer");
+      await page.getByRole("option", { name: /Merry Otter/ }).waitFor();
+      await page.keyboard.press("Enter");
+      await page.waitForFunction(() => document.querySelector("textarea").value === "Look @Merry Otter ");
+    },
+  },
+  "a long message is counted and held back": {
+    scenario: "lively",
+    size: PHONE,
+    async run(page) {
+      await page.getByRole("textbox").fill("x".repeat(460));
+      await page.getByText("40 characters left").waitFor();
+      await page.getByRole("textbox").fill("x".repeat(501));
+      await page.getByText("1 character too many").waitFor();
+      expect(await page.getByRole("button", { name: "Send" }).isDisabled(), "it can be sent");
+    },
+  },
+  "a link opens only after it has been agreed to": {
+    scenario: "lively",
+    size: WIDE,
+    async run(page) {
+      await page.getByRole("link", { name: /corner-cafe/ }).click();
+      await page.getByRole("button", { name: "Open example.org" }).waitFor();
+      expect(
+        (await calls(page)).every((call) => !call.startsWith("openLink")),
+        "it opened by itself",
+      );
+      await page.getByRole("button", { name: "Open example.org" }).click();
+      expect(
+        (await calls(page)).includes("openLink https://example.org/corner-cafe/menu?day=today"),
+        "it did not open",
+      );
+      expect(page.url().includes("scenario=lively"), "the window itself went away");
+    },
+  },
+  "somebody is made louder, muted, reported, blocked and taken back": {
+    scenario: "voice",
+    size: WIDE,
+    async run(page) {
+      const row = () => page.getByRole("button", { name: /^Blue Fox/ }).first();
+      await row().click();
+      await page.getByRole("slider", { name: "Volume of Blue Fox" }).focus();
+      await page.keyboard.press("ArrowRight");
+      expect(last(await asked(page), "voice_person")?.volume_percent === 105, "it is not louder");
+      await page.getByRole("switch", { name: "Mute for me" }).click();
+      expect(last(await asked(page), "voice_person")?.muted === true, "it is not muted");
+      await page.getByRole("button", { name: "Report" }).click();
+      await page.getByRole("radio", { name: "Spam" }).check();
+      await page.getByRole("button", { name: "Send report" }).click();
+      expect(last(await asked(page), "report")?.reason === "spam", "nothing is reported");
+      await advance(page, 200);
+      await page.getByText("Reported. Thank you.").waitFor();
+      await row().click();
+      await page.getByRole("button", { name: "Block" }).click();
+      await page.getByText("Blue Fox is blocked.").waitFor();
+      expect((await page.getByText("Two seats left").count()) === 0, "their words are still there");
+      await page.getByRole("button", { name: "Undo" }).click();
+      expect(last(await asked(page), "unblock") !== undefined, "it can't be undone");
+    },
+  },
+  "the name is changed, and what is left is told": {
+    scenario: "lively",
+    size: PHONE,
+    async run(page) {
+      await page.locator("header button").nth(1).click();
+      await page.getByRole("textbox", { name: "Name" }).fill("a_b");
+      await page.getByText("Letters, digits and single spaces").waitFor();
+      await page.getByRole("textbox", { name: "Name" }).fill("Red Panda");
+      await page.keyboard.press("Enter");
+      await advance(page, 200);
+      await page.getByText("2 changes left").waitFor();
+    },
+  },
+  "a place is chosen from the list, by keys": {
+    scenario: "denied",
+    size: PHONE,
+    async run(page) {
+      await page.getByRole("button", { name: "Choose a place by hand" }).click();
+      await page.getByRole("combobox", { name: "City" }).fill("lisb");
+      await page.getByRole("option", { name: /^Lisbon/ }).waitFor();
+      await page.keyboard.press("Enter");
+      await page.getByRole("button", { name: "Be here" }).click();
+      await advance(page, 500);
+      expect(
+        (await calls(page)).some((call) => /^placeByHand 38\.7\d+ -9\.1\d+ By hand, near Lisbon$/.test(call)),
+        `the place is ${JSON.stringify(await calls(page))}`,
+      );
+    },
+  },
+  "a place is chosen by coordinates, and on the map": {
+    scenario: "denied",
+    size: WIDE,
+    async run(page) {
+      await page.getByRole("button", { name: "Choose a place by hand" }).click();
+      const field = page.getByRole("textbox", { name: "Coordinates" });
+      await field.fill("52.5230, 13.4140");
+      await page.getByRole("application").focus();
+      await page.keyboard.press("ArrowUp");
+      expect(/^52\.52\d+, 13\.4140$/.test(await field.inputValue()), "an arrow does not move the point");
+      expect((await field.inputValue()) !== "52.5230, 13.4140", "the point stays");
+      const box = await page.getByRole("application").boundingBox();
+      await page.mouse.click(box.x + 40, box.y + 40);
+      await page.getByRole("button", { name: "Be here" }).click();
+      expect(
+        (await calls(page)).some((call) => call.startsWith("placeByHand")),
+        "no place was taken",
+      );
+    },
+  },
+  "another relay is asked before one goes there": {
+    scenario: "unreachable",
+    size: PHONE,
+    async run(page) {
+      await page.getByRole("button", { name: "Change relay" }).click();
+      const address = page.getByRole("textbox", { name: "Address of the relay" });
+      await address.fill("unreachable.example.org");
+      await page.getByRole("button", { name: "Check" }).click();
+      await page.getByText("It does not answer.").waitFor();
+      expect(
+        (await page.getByRole("button", { name: "Go to this relay" }).count()) === 0,
+        "one can go there",
+      );
+      await address.fill("https://talk.example.net");
+      await page.getByRole("button", { name: "Check" }).click();
+      await page.getByText("It answers after 38 ms").waitFor();
+      await page.getByRole("button", { name: "Go to this relay" }).click();
+      expect((await calls(page)).includes("changeRelay https://talk.example.net"), "nobody went");
+    },
+  },
+  "what others say is read aloud, and a mention especially": {
+    scenario: "lively",
+    size: WIDE,
+    async run(page) {
+      await page.evaluate(() => window.__scripted.backend.hear(2, "@Quiet Otter come over"));
+      await page
+        .locator("p[aria-live=polite].sr-only", {
+          hasText: "Copper Lynx mentions you: @Quiet Otter come over",
+        })
+        .waitFor({ state: "attached" });
+    },
+  },
+  "Escape closes, and the focus goes back to where it was": {
+    scenario: "lively",
+    size: WIDE,
+    async run(page) {
+      const button = page.getByRole("button", { name: "Settings" });
+      await button.focus();
+      await page.keyboard.press("Enter");
+      await page.getByRole("dialog").waitFor();
+      await page.keyboard.press("Escape");
+      await page.getByRole("dialog").waitFor({ state: "detached" });
+      expect(await button.evaluate((b) => b === document.activeElement), "the focus is lost");
+    },
+  },
+  "what has lived its time is gone": {
+    scenario: "lively",
+    size: PHONE,
+    async run(page) {
+      await page.getByText("Two seats left, hurry").waitFor();
+      await page.evaluate(() => window.__scripted.clock.advance(31 * 60_000));
+      await page.getByText("Two seats left, hurry").waitFor({ state: "detached" });
+    },
+  },
+  "reading further up is not disturbed by what comes, and the way back is offered": {
+    scenario: "crowd",
+    extra: "&messages=300",
+    size: PHONE,
+    async run(page) {
+      await page.locator("section[aria-label=Messages]").hover();
+      await page.mouse.wheel(0, -3_000);
+      await page.waitForTimeout(300);
+      const top = () =>
+        page.evaluate(() =>
+          document.elementFromPoint(180, 300)?.closest("[data-row]")?.getAttribute("aria-label"),
+        );
+      const before = await top();
+      await page.evaluate(() => window.__scripted.backend.hear(2, "Something new"));
+      await page.waitForTimeout(200);
+      expect((await top()) === before, "the list moved");
+      await page.getByRole("button", { name: "1 new message" }).click();
+      await page.getByText("Something new").last().waitFor();
+    },
+  },
+  "a keyboard on the screen covers neither the composer nor Talk": {
+    scenario: "lively",
+    size: [360, 380],
+    async run(page) {
+      for (const selector of ["textarea", "#talk"]) {
+        const box = await page.locator(selector).boundingBox();
+        expect(box.y >= 48 && box.y + box.height <= 380, `${selector} is out of sight`);
+      }
+    },
+  },
+  "text twice as large covers nothing": {
+    scenario: "lively",
+    size: PHONE,
+    async run(page) {
+      await page.evaluate(() => {
+        document.documentElement.style.fontSize = "200%";
+      });
+      await page.waitForTimeout(200);
+      for (const selector of ["textarea", "#talk", "nav button"]) {
+        const box = await page.locator(selector).first().boundingBox();
+        expect(box.x >= 0 && box.x + box.width <= 361, `${selector} sticks out sideways`);
+        expect(box.y + box.height <= 740, `${selector} is out of sight`);
+      }
+      expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "it is too wide");
+    },
+  },
+  "a swipe on a message is a reply": {
+    scenario: "lively",
+    size: PHONE,
+    context: { hasTouch: true, isMobile: true },
+    async run(page) {
+      const box = await page.getByText("Two seats left, hurry").boundingBox();
+      const session = await page.context().newCDPSession(page);
+      const touch = (type, x) =>
+        session.send("Input.dispatchTouchEvent", {
+          type,
+          touchPoints: type === "touchEnd" ? [] : [{ x, y: box.y + box.height / 2 }],
+        });
+      await touch("touchStart", box.x + 10);
+      for (let x = 10; x <= 110; x += 10) await touch("touchMove", box.x + x);
+      await touch("touchEnd", 0);
+      await page.getByText("Reply to Blue Fox").waitFor({ timeout: 5_000 });
+    },
+  },
+};
+
+export async function paths({ browser, base, report, only }) {
+  let count = 0;
+  for (const [name, path] of Object.entries(PATHS)) {
+    if (only !== undefined && !name.includes(only)) continue;
+    const { page, errors } = await open(browser, base, {
+      scenario: path.scenario,
+      size: path.size,
+      extra: path.extra ?? "",
+      ...path.context,
+    });
+    page.setDefaultTimeout(10_000);
+    try {
+      await path.run(page);
+    } catch (error) {
+      report(name, String(error).split("\n").slice(0, 3).join(" "));
+    }
+    for (const error of errors) report(name, error);
+    await page.close();
+    count += 1;
+  }
+  return count;
+}

@@ -1,0 +1,41 @@
+/**
+ * The real window in a real browser, on the scripted backend: each state at each size, dark and
+ * light, without violations and without anything covered; the keyboard alone; and scrolling at speed.
+ *
+ * `npm run e2e` does everything; `node e2e/run.mjs states|paths|speed [scenario]` a part.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { launch, serve } from "./lib.mjs";
+import { paths } from "./paths.mjs";
+import { speed } from "./speed.mjs";
+import { states } from "./states.mjs";
+
+const [part, only] = process.argv.slice(2);
+const out = join(fileURLToPath(new URL(".", import.meta.url)), "out");
+mkdirSync(out, { recursive: true });
+
+const server = await serve();
+const browser = await launch();
+const problems = [];
+const report = (where, what) => {
+  problems.push(`${where}: ${what}`);
+  console.error(`  ✗ ${where}: ${what}`);
+};
+try {
+  const context = { browser, base: server.url, out, report, only };
+  for (const [name, run] of Object.entries({ states, paths, speed })) {
+    if (part !== undefined && part !== name) continue;
+    const began = performance.now();
+    const count = await run(context);
+    console.log(`${name}: ${count} checked in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  }
+} finally {
+  await browser.close();
+  server.close();
+}
+if (problems.length > 0) {
+  console.error(`${problems.length} problems; the pictures are in ${out}`);
+  process.exit(1);
+}
