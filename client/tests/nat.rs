@@ -24,7 +24,7 @@ use std::{
 
 use neartalk_rig::{
     headless::Headless,
-    netns::{Homes, Namespace, Nat},
+    netns::{Homes, Namespace, Nat, Pair},
     process::GUARD,
     relay::Relay,
     sound::{self, RATE},
@@ -397,4 +397,24 @@ fn after_five_seconds_of_nothing_they_hear_each_other_again() {
         silences.iter().all(|silence| bounds.contains(silence)),
         "{silences:?}"
     );
+}
+
+#[test]
+fn a_network_that_leads_nowhere_else_is_enough() {
+    // Not even a way for multicast is there.
+    let network = Pair::new().unwrap();
+    let mut relay = network.host(0).command(Relay::program().unwrap());
+    let listen = format!("{}:8080", Pair::address(0));
+    let relay = Relay::run(relay.args(["--listen", &listen])).unwrap();
+    let mut people = [0, 1].map(|host| {
+        let mut command = network
+            .host(host)
+            .command(env!("CARGO_BIN_EXE_neartalk-headless"));
+        command.args(["--relay", relay.url(), "--at", "52.5219,13.4132", "--voice"]);
+        command.args(["--input", "none", "--output", "none"]);
+        Headless::run(&mut command).unwrap()
+    });
+    let ids = [0, 1].map(|n: usize| people[n].peer_id().to_owned());
+    people[0].wait_connected(&ids[1]).unwrap();
+    people[1].wait_connected(&ids[0]).unwrap();
 }

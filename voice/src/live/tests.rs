@@ -53,11 +53,13 @@ fn second(core: &mut Core<Id>, from: Duration, sound: &[f32]) -> Vec<Output<Id>>
 }
 
 fn levels(outputs: &[Output<Id>]) -> Vec<&LevelReport<Id>> {
-    let report = |output| match output {
-        &Output::Levels(ref report) => Some(report),
-        _ => None,
-    };
-    outputs.iter().filter_map(report).collect()
+    let mut reports = Vec::new();
+    for output in outputs {
+        if let Output::Levels(report) = output {
+            reports.push(report);
+        }
+    }
+    reports
 }
 
 fn hints(outputs: &[Output<Id>]) -> usize {

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rtc::{
+    ice::mdns::MulticastDnsMode,
     interceptor::{ReceiverReportBuilder, Registry, SenderReportBuilder, Slot},
     media_stream::MediaStreamTrack,
     peer_connection::configuration::{
@@ -91,22 +92,37 @@ pub(super) async fn connection(
     if config.policy == Policy::RelayOnly && !config.ice_servers.iter().any(IceServer::is_relay) {
         return Err(PeerError::NoRelay);
     }
-    if !config.addresses.is_empty() {
-        return Ok(build(config, stream, handler, config.addresses.clone()).await?);
-    }
     let all = [
         SocketAddr::from(([0, 0, 0, 0], 0)),
         SocketAddr::from(([0u16; 8], 0)),
     ];
-    match build(config, stream, handler, all.to_vec()).await {
+    let choices = if config.addresses.is_empty() {
         // A machine without IPv6 refuses its wildcard.
-        Err(_) => Ok(build(config, stream, handler, all[..1].to_vec()).await?),
-        Ok(connection) => Ok(connection),
+        vec![all.to_vec(), all[..1].to_vec()]
+    } else {
+        vec![config.addresses.clone()]
+    };
+    let mut last = None;
+    // Nor has a network without a way to the internet always one for multicast. Whoever hides behind
+    // a name is then found when they call.
+    for resolve_names in [true, false] {
+        // Asking for a name would tell everybody on the local network.
+        if resolve_names && config.policy == Policy::RelayOnly {
+            continue;
+        }
+        for addresses in &choices {
+            match build(config, resolve_names, stream, handler, addresses.clone()).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => last = Some(error),
+            }
+        }
     }
+    Err(last.map_or(PeerError::NoRelay, PeerError::from))
 }
 
 async fn build(
     config: &PeerConfig,
+    resolve_names: bool,
     stream: u32,
     handler: &Handler,
     addresses: Vec<SocketAddr>,
@@ -137,7 +153,7 @@ async fn build(
                 .build(),
         )
         .with_media_engine(media_engine(config.red)?)
-        .with_setting_engine(settings(config.policy))
+        .with_setting_engine(settings(config.policy, resolve_names))
         .with_interceptor_registry(registry)
         .with_handler(Arc::new(handler.clone()))
         .with_udp_addrs(addresses)
@@ -170,12 +186,22 @@ fn servers(config: &PeerConfig) -> Vec<RTCIceServer> {
 
 /// By default it takes 219 ms from offer to sound in the middle and over a second in one of ten: a check
 /// overtakes the candidate that it belongs to, and the pair waits as a peer-reflexive one.
-fn settings(policy: Policy) -> SettingEngine {
-    let settings = SettingEngineBuilder::new()
+fn settings(policy: Policy, resolve_names: bool) -> SettingEngine {
+    let relay_wait = match policy {
+        Policy::Any => Duration::from_millis(100),
+        Policy::RelayOnly => Duration::ZERO,
+    };
+    let names = if resolve_names {
+        MulticastDnsMode::QueryOnly
+    } else {
+        MulticastDnsMode::Disabled
+    };
+    SettingEngineBuilder::new()
         .with_ice_connection_attempts(Some(Duration::from_millis(20)), Some(150))
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
-        .with_relay_acceptance_min_wait(Some(Duration::from_millis(100)))
+        .with_relay_acceptance_min_wait(Some(relay_wait))
+        .with_multicast_dns_mode(names)
         // A silent person sends little, hence the keep-alives.
         .with_ice_timeouts(
             Some(Duration::from_secs(2)),
@@ -183,15 +209,8 @@ fn settings(policy: Policy) -> SettingEngine {
             Some(Duration::from_millis(500)),
         )
         // Another network has other addresses: new sockets too.
-        .with_discard_local_candidates_during_ice_restart(true);
-    match policy {
-        Policy::Any => settings.build(),
-        Policy::RelayOnly => settings
-            // Asking for a name would tell everybody on the local network.
-            .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
-            .with_relay_acceptance_min_wait(Some(Duration::ZERO))
-            .build(),
-    }
+        .with_discard_local_candidates_during_ice_restart(true)
+        .build()
 }
 
 fn opus() -> RTCRtpCodec {
