@@ -9,7 +9,8 @@ use neartalk_voice::{
     FRAME,
     codec::{CodecError, Decoder, Encoder, EncoderSettings, MAX_PACKET, MAX_PACKET_SAMPLES},
     jitter::{JitterConfig, Packet, Playout},
-    mixer::{Mixer, SourceSettings},
+    mixer::{MeterConfig, Mixer, SourceSettings},
+    processing::{NoiseSuppression, ProcessingSettings, Processor},
     same_room::{Overheard, SameRoom},
 };
 
@@ -19,11 +20,14 @@ const SECONDS: usize = 10;
 /// Something with the bandwidth and the gaps of speech; what it says does not matter here.
 fn sound() -> Vec<f32> {
     let mut seed = 1u32;
+    let mut phase = 0.0f32;
     (0..SECONDS * 48_000)
         .map(|n| {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let noise = (seed >> 8) as f32 / 16_777_216.0 - 0.5;
-            let phase = (n % 343) as f32 / 343.0;
+            // A pitch that glides, or delays could not be told apart.
+            let pitch = 140.0 + 40.0 * (n as f32 / 31_000.0).sin();
+            phase = (phase + pitch / 48_000.0).fract();
             let envelope = (n as f32 / 9_000.0).sin().max(0.0);
             envelope * (0.5 * (1.0 - 2.0 * phase) * (1.0 - phase) + 0.02 * noise)
         })
@@ -60,8 +64,53 @@ fn encode(
     Ok(packets)
 }
 
+/// What processing costs, and by how much it delays: where what comes out is most like what went in.
+fn process(sound: &[f32], settings: ProcessingSettings, what: &str) {
+    let mut processor = Processor::new(settings, MeterConfig::default());
+    let mut out = Vec::with_capacity(sound.len());
+    let begin = Instant::now();
+    for frame in sound.chunks_exact(FRAME) {
+        let Some(&(mut frame)) = frame.first_chunk() else {
+            continue;
+        };
+        processor.far_end(&[0.0; FRAME]);
+        processor.near_end(&mut frame);
+        out.extend_from_slice(&frame);
+    }
+    print(what, "tick of 10 ms", out.len() / FRAME, begin.elapsed());
+    // Once it has learned.
+    let (sound, out) = (&sound[5 * 48_000..8 * 48_000], &out[5 * 48_000..]);
+    let alike = |delay: usize| -> f32 { sound.iter().zip(&out[delay..]).map(|(a, b)| a * b).sum() };
+    let delay = (0..2_400).max_by(|&a, &b| alike(a).total_cmp(&alike(b)));
+    let delay = delay.unwrap_or_default() as f64 / 48.0;
+    println!("{:<44} {delay:>9.1} ms of delay", "");
+}
+
 fn main() -> Result<(), CodecError> {
     let sound = sound();
+    let ns = ProcessingSettings {
+        noise_suppression: NoiseSuppression::default(),
+        ..ProcessingSettings::NOTHING
+    };
+    let aec = ProcessingSettings {
+        echo_cancellation: true,
+        ..ProcessingSettings::NOTHING
+    };
+    let agc = ProcessingSettings {
+        gain_control: true,
+        ..ProcessingSettings::NOTHING
+    };
+    let both = ProcessingSettings {
+        echo_cancellation: true,
+        ..ns
+    };
+    process(&sound, ns, "suppress noise");
+    process(&sound, aec, "cancel echo");
+    process(&sound, agc, "control gain");
+    process(&sound, both, "cancel echo, suppress noise");
+    let all = ProcessingSettings::default();
+    process(&sound, all, "cancel echo, suppress noise, control gain");
+
     let settings = EncoderSettings {
         dtx: false,
         ..EncoderSettings::default()
