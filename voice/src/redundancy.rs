@@ -37,6 +37,12 @@ const BURSTY: f32 = 1.8;
 /// add to it.
 const QUEUED: Duration = Duration::from_millis(150);
 
+/// A path with round trips below this is short: a local network.
+pub const NEAR: Duration = Duration::from_millis(15);
+
+/// With less loss than this, packets may be short.
+const CLEAN: f32 = 0.005;
+
 /// What a peer says about what it hears of us, every second or so.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReceiverReport {
@@ -104,6 +110,13 @@ impl PeerRedundancy {
         self.demand
     }
 
+    /// Takes in how long a round trip took before there was any report: over a short path short packets are
+    /// worth a try from the first word on, and the first report of loss ends it.
+    pub fn begin(&mut self, round_trip: Duration) {
+        self.demand.near = round_trip < NEAR && self.demand.loss <= CLEAN;
+        self.quickest.get_or_insert(round_trip);
+    }
+
     /// Takes in a report that came at `now`; what the peer needs from now on. Numbers out of range are
     /// brought into it.
     pub fn report(&mut self, report: ReceiverReport, now: Duration) -> Demand {
@@ -161,16 +174,14 @@ impl PeerRedundancy {
     }
 
     fn follow_nearness(&mut self, report: ReceiverReport, now: Duration) {
-        let quick = report
-            .round_trip
-            .is_some_and(|rtt| rtt < Duration::from_millis(15));
-        if !quick || self.demand.loss > 0.005 {
+        let quick = report.round_trip.is_some_and(|rtt| rtt < NEAR);
+        if !quick || self.demand.loss > CLEAN {
             self.near_since = None;
             self.demand.near = false;
             return;
         }
         let since = *self.near_since.get_or_insert(now);
-        self.demand.near = now.saturating_sub(since) >= CALM / 2;
+        self.demand.near |= now.saturating_sub(since) >= CALM / 2;
     }
 }
 
@@ -375,6 +386,23 @@ mod tests {
         assert_eq!(plan([demand, Demand::default()]).packet, PacketLength::Ms20);
         assert_eq!(plan([]).packet, PacketLength::Ms20);
         assert!(!peer.report(report(0.1, 1.0), seconds(11)).near);
+    }
+
+    #[test]
+    fn a_short_path_is_trusted_from_the_start_until_it_loses() {
+        let near = ReceiverReport {
+            round_trip: Some(Duration::from_millis(3)),
+            ..report(0.0, 1.0)
+        };
+        let mut peer = PeerRedundancy::new();
+        peer.begin(Duration::from_millis(3));
+        assert!(peer.demand().near);
+        assert!(peer.report(near, seconds(1)).near);
+        let lost = ReceiverReport { loss: 0.1, ..near };
+        assert!(!peer.report(lost, seconds(2)).near);
+        assert!(!peer.report(near, seconds(3)).near);
+        peer.begin(Duration::from_millis(40));
+        assert!(!peer.demand().near);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
     mesh::LinkState,
     peer::{self, Encoding, Event, Opened, Payload, Peer, PeerConfig, PeerError, Signal, State},
     red::{MAX_REDUNDANT, Packer, Red},
-    redundancy::{Demand, PeerRedundancy, ReceiverReport},
+    redundancy::{Demand, NEAR, PeerRedundancy, ReceiverReport},
 };
 
 /// After so many packets a report should tell of some of them; fewer may all be lost or on the way.
@@ -28,6 +28,9 @@ const TELLING: u32 = 20;
 
 /// After so many packets there should have been a report: browsers take up to 5 s.
 const UNREPORTED: u32 = 400;
+
+/// How long sound from a short path is held back at first.
+const NEAR_AT_FIRST: Duration = Duration::from_millis(10);
 
 /// A stream whose connection is gone.
 pub(super) type Leaving = Playout<Decoder>;
@@ -75,6 +78,8 @@ pub(super) struct Link {
     unreported: u32,
     hears_me: Option<bool>,
     lately: Lately,
+    /// Whether it is known how long the path is.
+    path_known: bool,
 }
 
 impl Link {
@@ -104,6 +109,7 @@ impl Link {
             unreported: 0,
             hears_me: None,
             lately: Lately::default(),
+            path_known: false,
         })
     }
 
@@ -289,6 +295,15 @@ impl Link {
         let Connection::Open(opened) = &mut self.connection else {
             return;
         };
+        if !self.path_known
+            && let Some(round_trip) = opened.peer.stats().rtt
+        {
+            self.path_known = true;
+            self.redundancy.begin(round_trip);
+            if round_trip < NEAR {
+                self.playout.set_at_first(NEAR_AT_FIRST);
+            }
+        }
         while let Some(packet) = opened.packets.try_recv() {
             insert(&mut self.playout, &packet, start);
         }

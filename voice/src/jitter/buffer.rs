@@ -143,6 +143,11 @@ impl JitterBuffer {
         }
     }
 
+    /// Changes [`JitterConfig::at_first`], for when the path is known before the first packet.
+    pub fn set_at_first(&mut self, at_first: Duration) {
+        self.target.set_at_first(to_samples(at_first));
+    }
+
     /// Takes in a packet that arrived at `now`. Anything may be in it.
     pub fn insert(&mut self, packet: &Packet<'_>, now: Duration) {
         let now = to_samples(now);

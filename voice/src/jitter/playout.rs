@@ -108,6 +108,11 @@ impl<D: Decode> Playout<D> {
         }
     }
 
+    /// As [`JitterBuffer::set_at_first`].
+    pub fn set_at_first(&mut self, at_first: Duration) {
+        self.buffer.set_at_first(at_first);
+    }
+
     /// Takes in a packet that arrived at `now`. Anything may be in it.
     pub fn insert(&mut self, packet: &Packet<'_>, now: Duration) {
         self.buffer.insert(packet, now);

@@ -112,6 +112,11 @@ impl Target {
         }
     }
 
+    /// What it is at least in the first seconds, known better now.
+    pub(super) fn set_at_first(&mut self, at_first: Samples) {
+        self.at_first = at_first;
+    }
+
     /// A packet came with this relative delay.
     pub(super) fn delayed(&mut self, now: Samples, relative: Samples) {
         self.since.get_or_insert(now);
