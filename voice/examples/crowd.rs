@@ -63,14 +63,14 @@ async fn talk(people: usize, processed: bool) -> Result<(), Box<dyn Error>> {
             processor: Processor::new(settings, MeterConfig::default()),
         });
     }
-    for a in 0..people {
+    for (a, person) in crowd.iter_mut().enumerate() {
         for b in (0..people).filter(|&b| b != a) {
             let event = Event::Appeared {
                 peer: b,
                 polite: a > b,
                 near_edge_m: 0,
             };
-            crowd[a].call.handle(event, start.elapsed());
+            person.call.handle(event, start.elapsed());
         }
     }
     let mut pace = tokio::time::interval(Duration::from_millis(10));

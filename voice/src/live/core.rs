@@ -180,6 +180,9 @@ impl<Id: Ord + Copy> Core<Id> {
             return;
         }
         let levels = self.processor.near_end(frame);
+        if let Some(call) = &mut self.call {
+            call.overhear(frame);
+        }
         let passed = self.gate.pass(now, levels.speaking, frame);
         self.talking = passed.talking;
         if let Some(call) = &mut self.call {
