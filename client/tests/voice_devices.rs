@@ -9,6 +9,8 @@
 )]
 
 use std::{
+    cell::RefCell,
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -305,9 +307,13 @@ fn eight_people_are_a_full_room() {
     for file in &mut room.people[3..] {
         file.say("/mute").unwrap();
     }
+    // On a small machine not all of it is whole within one and the same second.
+    let heard = RefCell::new(BTreeSet::new());
     room.until("each of three hears the two others", |take| {
-        let mut pairs = (0..3).flat_map(|to| (0..3).map(move |from| (to, from)));
-        pairs.all(|(to, from)| hears(take, to, from) == (to != from))
+        let pairs = (0..3).flat_map(|to| (0..3).map(move |from| (to, from)));
+        let mut heard = heard.borrow_mut();
+        heard.extend(pairs.filter(|&(to, from)| to != from && hears(take, to, from)));
+        heard.len() == 6 && (0..3).all(|n| !hears(take, n, n))
     });
     drop(voices);
     let silence = |take: &Recording| (0..3).all(|n| is_silent(take, n));
