@@ -179,7 +179,7 @@ export interface Snapshot {
   messages: ChatMessage[];
   waiting: Waiting[];
   blocked: PeerId[];
-  voice: VoiceStatus;
+  voice: VoiceSnapshot;
 }
 
 export type Event =
@@ -211,12 +211,12 @@ export type Event =
   | { type: "voice_quality"; people: PersonQuality[] }
   | ({ type: "voice_notice" } & VoiceNotice)
   | { type: "voice_devices"; inputs: Device[]; outputs: Device[] }
-  | ({ type: "voice_device"; direction: Direction } & { status: DeviceStatus })
+  | { type: "voice_device"; direction: Direction; status: DeviceStatus }
   | ({ type: "snapshot" } & Snapshot);
 
 // ---- voice -------------------------------------------------------------------------------------
 
-export type DeviceChoice = { type: "default" } | { type: "device"; id: string } | { type: "nothing" };
+export type DeviceChoice = { use: "default" } | { use: "device"; id: string } | { use: "nothing" };
 export type TalkMode = "open" | "voice_activity" | "push_to_talk";
 export type NoiseSuppression = "off" | "low" | "moderate" | "high" | "very_high";
 export type Headset = "auto" | "on" | "off";
@@ -259,6 +259,7 @@ export interface VoicePersonStatus {
 }
 
 export interface OwnLevel {
+  /** After processing; -100 is silence. */
   dbfs: number;
   speaking: boolean;
   /** What is said is being sent. */
@@ -281,8 +282,9 @@ export interface PersonQuality {
   delay_ms: number;
   target_ms: number;
   /** Of this device's packets on the way there, 0 to 1. */
-  send_loss: number;
-  relayed: boolean;
+  send_loss: number | null;
+  /** Whether the way leads over a relay, at either end. */
+  relayed: boolean | null;
   first_sound_ms: number | null;
 }
 
@@ -305,8 +307,19 @@ export type Direction = "input" | "output";
 export type DeviceStatus =
   | { state: "opened"; device: Device; fallback: boolean }
   | { state: "lost"; device: Device; message: string }
-  | { state: "refused"; device: Device | null; message: string }
+  | { state: "refused"; device: Device; message: string }
   | { state: "unavailable"; message: string };
+
+/** Everything that is known about voice. */
+export interface VoiceSnapshot {
+  status: VoiceStatus;
+  people: VoicePersonStatus[];
+  room_full: boolean;
+  inputs: Device[];
+  outputs: Device[];
+  input: DeviceStatus | null;
+  output: DeviceStatus | null;
+}
 
 // ---- the application around the engine -----------------------------------------------------------
 

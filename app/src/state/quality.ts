@@ -40,7 +40,7 @@ export function voiceWords(
     if (quality.loss >= AUDIBLE_LOSS || quality.concealed >= AUDIBLE_CONCEALED) {
       return { kind: "choppy_here", percent: percent(Math.max(quality.loss, quality.concealed)) };
     }
-    if (quality.send_loss >= AUDIBLE_LOSS) {
+    if (quality.send_loss !== null && quality.send_loss >= AUDIBLE_LOSS) {
       return { kind: "choppy_there", percent: percent(quality.send_loss) };
     }
     const late = quality.delay_ms + (quality.round_trip_ms ?? 0) / 2;

@@ -180,7 +180,24 @@ function snapshot(): Event {
     messages: [message("z")],
     waiting: [{ id: "w", text: "later" }],
     blocked: [],
-    voice: initialState().voice,
+    voice: {
+      status: { ...initialState().voice, phase: "in_voice" },
+      people: [
+        {
+          peer_id: OWL,
+          link: "connecting",
+          cannot_hear_you: false,
+          volume_percent: 80,
+          muted_for_me: false,
+          same_room: false,
+        },
+      ],
+      room_full: true,
+      inputs: [],
+      outputs: [],
+      input: { state: "unavailable", message: "none" },
+      output: null,
+    },
   };
 }
 
@@ -192,6 +209,10 @@ describe("a snapshot", () => {
     expect(state.messages.map((m) => m.message.id)).toEqual(["z"]);
     expect(state.pending.map((p) => p.id)).toEqual(["w"]);
     expect(state.radius).toBe(750);
+    expect(state.voice.phase).toBe("in_voice");
+    expect(Object.keys(state.voicePeople)).toEqual([OWL]);
+    expect(state.roomFull).toBe(true);
+    expect(state.device.input?.state).toBe("unavailable");
   });
 });
 

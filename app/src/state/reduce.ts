@@ -220,7 +220,11 @@ export function reduce(state: State, event: Event, now: number): State {
         messages,
         pending: [...failed, ...event.waiting.map((w) => queued(w.id, w.text))],
         blocked: event.blocked.map((peer) => ({ peer, username: nameOf(state, peer) ?? "" })),
-        voice: event.voice,
+        voice: event.voice.status,
+        voicePeople: Object.fromEntries(event.voice.people.map((one) => [one.peer_id, one])),
+        roomFull: event.voice.room_full,
+        devices: { inputs: event.voice.inputs, outputs: event.voice.outputs },
+        device: { input: event.voice.input, output: event.voice.output },
       };
     }
     default:

@@ -112,8 +112,8 @@ export interface State {
 }
 
 export const DEFAULT_VOICE: VoiceSettings = {
-  input: { type: "default" },
-  output: { type: "default" },
+  input: { use: "default" },
+  output: { use: "default" },
   mode: "push_to_talk",
   activity_dbfs: -45,
   echo_cancellation: true,

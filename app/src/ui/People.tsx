@@ -48,7 +48,8 @@ export function People({ only }: { only?: "voice" }) {
 const PersonRow = memo(function PersonRow({ peer }: { peer: PeerId }) {
   const { t, language } = useWords();
   const person = useApp((s) => s.people[peer]);
-  const status = useApp((s) => s.voicePeople[peer]);
+  // Of a call that one is not in, there is nothing to say.
+  const status = useApp((s) => (s.voice.phase === "off" ? undefined : s.voicePeople[peer]));
   const quality = useApp((s) => s.quality[peer]);
   const speaking = useApp((s) => s.levels.people[peer]?.speaking ?? false);
   if (!person) return null;

@@ -20,7 +20,7 @@ export function levelPart(dbfs: number): number {
 
 export function micTrouble(state: State): MicTrouble {
   if (state.voice.phase === "off") return null;
-  if (state.voice.settings.input.type === "nothing") return { kind: "none" };
+  if (state.voice.settings.input.use === "nothing") return { kind: "none" };
   const status: DeviceStatus | null = state.device.input;
   if (state.app.microphone === "denied" || status?.state === "refused") return { kind: "denied" };
   if (status?.state === "unavailable") return { kind: "none" };

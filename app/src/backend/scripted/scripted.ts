@@ -183,7 +183,7 @@ export class ScriptedBackend implements Backend {
         return;
       case "voice_configure":
         this.tellVoice({ settings: command.settings });
-        if (command.settings.input.type === "device") this.open(command.settings.input.id);
+        if (command.settings.input.use === "device") this.open(command.settings.input.id);
         return;
       case "voice_person":
         this.changeVoice(command.peer_id, {
@@ -514,7 +514,15 @@ export class ScriptedBackend implements Backend {
       messages: this.messages,
       waiting: this.waiting,
       blocked: [...this.blocked],
-      voice: this.voice,
+      voice: {
+        status: this.voice,
+        people: [...this.ofVoice.values()],
+        room_full: false,
+        inputs: [],
+        outputs: [],
+        input: null,
+        output: null,
+      },
     });
   }
 

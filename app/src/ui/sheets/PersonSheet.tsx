@@ -20,7 +20,7 @@ export function PersonSheet({ peer, message }: { peer: PeerId; message: MessageI
   const { t, language } = useWords();
   const person = useApp((s) => s.people[peer]);
   const said = useApp((s) => s.messages.findLast((m) => m.message.from === peer)?.message.username);
-  const status = useApp((s) => s.voicePeople[peer]);
+  const status = useApp((s) => (s.voice.phase === "off" ? undefined : s.voicePeople[peer]));
   const quality = useApp((s) => s.quality[peer]);
   const [reporting, setReporting] = useState(false);
   const name = person?.username ?? said ?? "";
@@ -54,7 +54,9 @@ export function PersonSheet({ peer, message }: { peer: PeerId; message: MessageI
           {quality && status && (
             <p className="text-s text-text-3 tabular">
               {[
-                quality.relayed ? t("person.relayed") : t("person.direct"),
+                ...(quality.relayed === null
+                  ? []
+                  : [quality.relayed ? t("person.relayed") : t("person.direct")]),
                 t("person.delay", {
                   ms: Math.round(quality.delay_ms + (quality.round_trip_ms ?? 0) / 2),
                 }),

@@ -159,12 +159,12 @@ function nameOf(language: Language): string {
 }
 
 function keyOf(choice: DeviceChoice): string {
-  return choice.type === "device" ? `device:${choice.id}` : choice.type;
+  return choice.use === "device" ? `device:${choice.id}` : choice.use;
 }
 
 function choiceOf(key: string): DeviceChoice {
-  if (key.startsWith("device:")) return { type: "device", id: key.slice("device:".length) };
-  return key === "nothing" ? { type: "nothing" } : { type: "default" };
+  if (key.startsWith("device:")) return { use: "device", id: key.slice("device:".length) };
+  return key === "nothing" ? { use: "nothing" } : { use: "default" };
 }
 
 function Devices({
@@ -179,7 +179,7 @@ function Devices({
   onChange: (choice: DeviceChoice) => void;
 }) {
   const { t } = useWords();
-  const known = choice.type !== "device" || devices.some((device) => device.id === choice.id);
+  const known = choice.use !== "device" || devices.some((device) => device.id === choice.id);
   return (
     <Select
       label={label}
