@@ -157,7 +157,8 @@ export const MessageRow = memo(function MessageRow({
             {message.distance && (
               <span className="shrink-0 tabular">· {band(message.distance, language)}</span>
             )}
-            <span className="shrink-0 tabular">· {ago}</span>
+            {/* On the narrowest screens the name needs the room; the hair-line tells as much. */}
+            <span className="hidden shrink-0 tabular min-[420px]:inline">· {ago}</span>
           </p>
         )}
         <div
