@@ -2,7 +2,8 @@
  * The real window in a real browser, on the scripted backend: each state at each size, dark and
  * light, without violations and without anything covered; the keyboard alone; and scrolling at speed.
  *
- * `npm run e2e` does everything; `node e2e/run.mjs states|paths|speed [scenario]` a part.
+ * `npm run e2e` does everything, `npm run e2e:quick` every path and a seventh of the pictures;
+ * `node e2e/run.mjs states|paths|speed [name]` a part.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +13,9 @@ import { paths } from "./paths.mjs";
 import { speed } from "./speed.mjs";
 import { states } from "./states.mjs";
 
-const [part, only] = process.argv.slice(2);
+const words = process.argv.slice(2);
+const quick = words.includes("--quick");
+const [part, only] = words.filter((word) => word !== "--quick");
 const out = join(fileURLToPath(new URL(".", import.meta.url)), "out");
 mkdirSync(out, { recursive: true });
 
@@ -24,7 +27,7 @@ const report = (where, what) => {
   console.error(`  ✗ ${where}: ${what}`);
 };
 try {
-  const context = { browser, base: server.url, out, report, only };
+  const context = { browser, base: server.url, out, report, only, quick };
   for (const [name, run] of Object.entries({ states, paths, speed })) {
     if (part !== undefined && part !== name) continue;
     const began = performance.now();

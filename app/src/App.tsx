@@ -1,6 +1,6 @@
 import { AudioLines, MessageCircle, Radar } from "lucide-react";
 import { lazy, Suspense, useCallback, useEffect } from "react";
-import { speak, systemLanguage } from "./i18n";
+import { chosenLanguage, speak } from "./i18n";
 import { panic, talkDown, talkUp, useApp } from "./state/store";
 import { type Tab, useUi } from "./state/ui";
 import { Chat, useChatInSight } from "./ui/Chat";
@@ -142,7 +142,7 @@ function useAppearance(): void {
     document.documentElement.classList.toggle("dark", dark);
   }, [dark]);
   useEffect(() => {
-    void speak(language === "system" ? systemLanguage() : language);
+    void speak(chosenLanguage(language));
   }, [language]);
 }
 

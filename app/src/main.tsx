@@ -2,8 +2,8 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
 import type { Backend } from "./backend/backend";
-import { startTranslating } from "./i18n";
-import { connect } from "./state/store";
+import { chosenLanguage, speak, startTranslating } from "./i18n";
+import { connect, useApp } from "./state/store";
 import "./styles.css";
 
 async function choose(): Promise<Backend> {
@@ -17,6 +17,8 @@ async function choose(): Promise<Backend> {
 
 const [backend] = await Promise.all([choose(), startTranslating()]);
 await connect(backend);
+// Before anything shows, so that nobody sees it in another language first.
+await speak(chosenLanguage(useApp.getState().app.settings.language));
 const root = document.getElementById("root");
 if (root) {
   createRoot(root).render(

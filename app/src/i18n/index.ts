@@ -34,12 +34,16 @@ export async function startTranslating(): Promise<void> {
 }
 
 /** The language that the system asks for, as far as it is spoken here. */
-export function systemLanguage(): Language {
+function systemLanguage(): Language {
   for (const wanted of navigator.languages) {
     const found = LANGUAGES.find((language) => wanted.toLowerCase().split("-")[0] === language);
     if (found) return found;
   }
   return "en";
+}
+
+export function chosenLanguage(setting: Language | "system"): Language {
+  return setting === "system" ? systemLanguage() : setting;
 }
 
 export async function speak(language: Language): Promise<void> {

@@ -33,8 +33,9 @@ export async function connect(chosen: Backend): Promise<void> {
       else show({ kind: "settings", section: "general" });
     }
   });
-  const app = await chosen.start();
-  useApp.setState((state) => begin(state, app, chosen.now()), true);
+  // A window that says what is wrong is better than one that stays empty.
+  const app = await attempt(chosen.start());
+  useApp.setState((state) => begin(state, app ?? state.app, chosen.now()), true);
 }
 
 /** Asks the engine; what it refuses is said. */

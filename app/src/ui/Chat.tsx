@@ -14,18 +14,17 @@ const MessageMenu = lazy(() => import("./MessageMenu"));
 const NEAR_END_PX = 48;
 
 export function Chat() {
-  const { t } = useWords();
   const status = useStatus();
   const empty = useApp((s) => s.messages.length === 0 && s.pending.length === 0);
   if (status?.kind === "first_run" && empty) {
     return (
-      <section aria-label={t("nav.chat")} className="flex min-h-0 grow flex-col overflow-y-auto">
+      <div className="flex min-h-0 grow flex-col overflow-y-auto">
         <FirstRun />
-      </section>
+      </div>
     );
   }
   return (
-    <section aria-label={t("nav.chat")} className="relative flex min-h-0 grow flex-col">
+    <div className="relative flex min-h-0 grow flex-col">
       {status && !empty && <StatusBanner status={status} />}
       {empty ? (
         <div className="flex min-h-0 grow flex-col overflow-y-auto">
@@ -35,7 +34,7 @@ export function Chat() {
         <Messages />
       )}
       <TypingLine />
-    </section>
+    </div>
   );
 }
 

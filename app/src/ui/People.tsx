@@ -90,7 +90,7 @@ const PersonRow = memo(function PersonRow({ peer }: { peer: PeerId }) {
                     : "truncate"
               }
             >
-              · {spoken}
+              {trouble ? spoken : `· ${spoken}`}
             </span>
           )}
         </span>
