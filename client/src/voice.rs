@@ -1,6 +1,6 @@
 //! Voice as one person has it: who is in it, how they stand, what is chosen.
 //!
-//! [`desk`] decides, without I/O or clock: it is handed commands, frames, and what the processing
+//! `desk` decides, without I/O or clock: it is handed commands, frames, and what the processing
 //! thread says, and says what to tell the relay, the thread and the person. The thread itself is
 //! [`neartalk_voice::live`]; [`engine`](crate::engine) stands between.
 

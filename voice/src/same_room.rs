@@ -1,7 +1,7 @@
 //! Two people in one room: each hears the other through the air, and once more through the network.
 //!
 //! Sound through the air comes first. So where the microphone hears what a stream will bring a little later
-//! ([`LEADS`]), the two share a room, and the stream is better not played. What the loudspeaker plays and
+//! (`LEADS`), the two share a room, and the stream is better not played. What the loudspeaker plays and
 //! the microphone picks up comes the other way round, first in the stream and then in the microphone; where
 //! that fits at least as well, it is an echo and no neighbour.
 //!
@@ -11,7 +11,7 @@
 //!
 //! A far end whose echo canceller fails returns this side's own voice, which the microphone also heard first.
 //! It is softer than the voice was, though, while a neighbour is louder in their own microphone than in this
-//! one: [`SOFTER_DB`].
+//! one: `SOFTER_DB`.
 //!
 //! [`SameRoom::far_end`] and all of [`Overheard`] are real-time safe.
 
@@ -51,6 +51,9 @@ const NOISE_RISE: f32 = 1.007;
 const ALIKE: f32 = 0.68;
 /// … unlike below.
 const UNLIKE: f32 = 0.45;
+/// A frame of speech that is alike has an energy of 3 to 18, in the mean of what is looked back on; a steady
+/// tone's is under 0.6 but for its first second.
+const LIVELY: f32 = 2.0;
 /// The other order must fit less well, by so much …
 const MARGIN: f32 = 0.1;
 /// … where it is so many frames away: speech resembles itself a little later.
@@ -264,6 +267,13 @@ impl Sums {
         10.0 * (stream.max(1e-9) / microphone.max(1e-9)).log10()
     }
 
+    /// Whether both swell and fade as speech does: steady sounds are alike in ripples that mean nothing.
+    /// `frames` are in the sums.
+    fn is_lively(&self, frames: f32) -> bool {
+        let least = LIVELY * frames;
+        self.stream > least && self.microphone > least
+    }
+
     fn correlation(&self) -> f32 {
         let energy = (self.stream * self.microphone).sqrt();
         if energy > 1e-3 {
@@ -281,8 +291,10 @@ pub struct SameRoom {
     past: Past,
     leads: [Sums; LEADS.end - LEADS.start],
     lags: [Sums; LAGS.end - LAGS.start],
-    /// Frames in which the stream said something.
+    /// Frames in which the stream said something, …
     active: u32,
+    /// … and as many as are in the sums still.
+    frames: f32,
     lead: usize,
     alike: u32,
     unlike: u32,
@@ -304,6 +316,7 @@ impl SameRoom {
             leads: [Sums::default(); LEADS.end - LEADS.start],
             lags: [Sums::default(); LAGS.end - LAGS.start],
             active: 0,
+            frames: 0.0,
             lead: 0,
             alike: 0,
             unlike: 0,
@@ -342,6 +355,7 @@ impl SameRoom {
             }
         }
         self.active = self.active.saturating_add(1);
+        self.frames = self.frames * MEMORY + 1.0;
         if self.active > SOME && self.active.is_multiple_of(JUDGED) {
             self.judge();
         }
@@ -356,7 +370,10 @@ impl SameRoom {
         let louder = self.leads[lead].louder();
         let steady = lead.abs_diff(self.lead) <= STEADY;
         self.lead = lead;
-        let fits = alike > ALIKE && alike > near && alike > echo + MARGIN;
+        let fits = alike > ALIKE
+            && alike > near
+            && alike > echo + MARGIN
+            && self.leads[lead].is_lively(self.frames);
         if fits && steady && louder > -SOFTER_DB {
             self.alike += JUDGED;
             self.unlike = 0;

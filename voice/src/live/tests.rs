@@ -211,7 +211,10 @@ async fn the_thread_starts_takes_what_it_is_told_and_ends_with_its_files_closed(
     // The microphone's file is gone now, and the thread says so and ends.
     let mut live: Live<Id> = start(config, Handle::current()).unwrap();
     let last = tokio::time::timeout(guard, live.next()).await.unwrap();
-    assert!(matches!(last, Some(Output::Ended(LiveError::File(_)))));
+    assert!(
+        matches!(last, Some(Output::Ended(LiveError::File(_)))),
+        "{last:?}"
+    );
     assert!(live.next().await.is_none());
     assert_eq!(live.tell(Input::Leave), Err(NotTaken));
     std::fs::remove_file(speaker).unwrap();

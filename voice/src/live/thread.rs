@@ -72,6 +72,8 @@ pub fn start<Id: Ord + Copy + Send + 'static>(
                 // If it is full, nobody cares.
                 let _ = outbox.try_send(Output::Ended(error));
             }
+            // Nothing is taken any more when nothing more is said.
+            drop(inbox);
             drop(outbox);
             let _ = ending.send(());
         })?;

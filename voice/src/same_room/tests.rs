@@ -8,7 +8,7 @@ const SECOND: usize = 48_000;
 fn noise(seed: u64, samples: usize, amplitude: f32) -> Vec<f32> {
     let mut rng = SmallRng::seed_from_u64(seed);
     (0..samples)
-        .map(|_| rng.random_range(-amplitude..amplitude))
+        .map(|_| rng.random_range(-amplitude..=amplitude))
         .collect()
 }
 
@@ -129,6 +129,31 @@ fn ones_own_voice_that_comes_back_softer_is_no_neighbour() {
         let back = through_air(seed, &delayed(&here, 12_000), 0.15);
         let (first, _) = judge(&here, &sum([&back, &noise(seed, back.len(), 0.001)]));
         assert_eq!(first, None, "seed {seed}");
+    }
+}
+
+/// Steady sounds that begin at about the same time: they have nothing in common but that.
+#[test]
+fn what_does_not_swell_and_fade_as_speech_does_says_nothing() {
+    for (n, (hz, other)) in [(440.0, 660.0), (440.0, 445.0), (300.0, 2_000.0)]
+        .into_iter()
+        .enumerate()
+    {
+        for by in (0..50).step_by(5) {
+            let here = delayed(&signal::tone(hz, 0.3, 20 * SECOND), SECOND);
+            let there = delayed(&signal::tone(other, 0.3, 20 * SECOND), SECOND + by * FRAME);
+            for background in [0.0, 0.001] {
+                let here = sum([&here, &noise(n as u64, here.len(), background)]);
+                let (first, _) = judge(&here, &there);
+                assert_eq!(
+                    first, None,
+                    "{hz} and {other} Hz, {by} frames, {background}"
+                );
+            }
+            // Neither from the first moment on.
+            let cut = |sound: &[f32]| sound[SECOND + 50 * FRAME..].to_vec();
+            assert_eq!(judge(&cut(&here), &cut(&there)).0, None);
+        }
     }
 }
 
