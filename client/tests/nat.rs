@@ -76,7 +76,7 @@ impl World {
     /// Somebody at home, who has joined voice and says their tone.
     fn person(&self, home: usize, relay: &str, flags: &[&str]) -> Headless {
         let microphone = self.folder.join(format!("microphone-{home}.wav"));
-        write_wav(&microphone, &sound::tone(TONES[home], 0.3, 90.0));
+        sound::write_wav(&microphone, &sound::tone(TONES[home], 0.3, 90.0)).unwrap();
         let host = self.homes.home(home).host();
         let mut command = host.command(env!("CARGO_BIN_EXE_neartalk-headless"));
         command.args([
@@ -137,22 +137,6 @@ impl Drop for World {
         // Whatever is left there harms nobody.
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-fn write_wav(path: &Path, sound: &[f32]) {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: RATE,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut writer = hound::WavWriter::create(path, spec).unwrap();
-    for x in sound {
-        writer
-            .write_sample((x * f32::from(i16::MAX)) as i16)
-            .unwrap();
-    }
-    writer.finalize().unwrap();
 }
 
 fn read_wav(path: &Path) -> Vec<f32> {

@@ -11,7 +11,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeSet,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -298,7 +298,7 @@ fn eight_people_are_a_full_room() {
         .take(5)
         .collect();
     for (file, words) in files.iter().zip(&words) {
-        write_wav(file, &words.repeat(30));
+        sound::write_wav(file, &words.repeat(30)).unwrap();
     }
     let mut room = Room::enter(3, &PLAIN, &files);
     let _ = std::fs::remove_dir_all(folder);
@@ -332,18 +332,4 @@ fn eight_people_are_a_full_room() {
         room.people[3 + n].say("/mute").unwrap();
         room.until("silence again", silence);
     }
-}
-
-fn write_wav(file: &Path, sound: &[f32]) {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: sound::RATE,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut wav = hound::WavWriter::create(file, spec).unwrap();
-    for x in sound {
-        wav.write_sample((x * 32_767.0) as i16).unwrap();
-    }
-    wav.finalize().unwrap();
 }

@@ -5,21 +5,23 @@
 //! played to their loudspeaker `speaker-N` is on the second. Recording the bus gives all of them,
 //! aligned to the sample.
 
+mod server;
+
 use std::{
     env, fs,
-    io::{Read, Write},
-    os::unix::net::UnixStream,
+    io::Read,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU32, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+
+pub use server::{Player, Server};
 
 use crate::{process::GUARD, sound::RATE};
 
@@ -29,9 +31,20 @@ pub const MOST_PEOPLE: usize = 16;
 /// A running PulseAudio.
 #[derive(Debug)]
 pub struct Pulse {
-    child: Child,
-    folder: PathBuf,
+    // Ends before its folder goes.
+    server: Server,
+    folder: Folder,
     people: usize,
+}
+
+/// Removed with the value.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Pulse {
@@ -46,51 +59,14 @@ impl Pulse {
         );
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Relaxed);
-        let folder =
-            env::temp_dir().join(format!("neartalk-sound-{}-{number}", std::process::id()));
-        fs::create_dir_all(&folder)?;
-        // Nobody is asked for it, but no cookie has another length.
-        fs::write(folder.join("cookie"), [0; 256])?;
-        let mut command = Command::new("pulseaudio");
-        command.args([
-            "-n",
-            "--daemonize=no",
-            "--use-pid-file=no",
-            "--disable-shm=yes",
-            "--realtime=no",
-            "--high-priority=no",
-            "--exit-idle-time=-1",
-            "--log-level=error",
-        ]);
-        for module in modules(people) {
-            command.args(["-L", &module]);
-        }
-        let socket = folder.join("native");
-        // Last: when it answers, the devices are there.
-        let protocol = "module-native-protocol-unix auth-anonymous=1 socket=";
-        command.args(["-L", &format!("{protocol}{}", socket.display())]);
-        environment(&mut command, &folder);
-        command.env_remove("PULSE_SERVER");
-        command.env("PULSE_STATE_PATH", &folder);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command
-            .spawn()
-            .context("can't start pulseaudio (`cargo xtask test --yes` installs it)")?;
-        let mut pulse = Self {
-            child,
+        let name = format!("neartalk-sound-{}-{number}", std::process::id());
+        let folder = Folder(env::temp_dir().join(name));
+        fs::create_dir_all(&folder.0)?;
+        Ok(Self {
+            server: Server::start(&folder.0, &modules(people))?,
             folder,
             people,
-        };
-        let started = Instant::now();
-        // It has no way to tell that it is ready but to answer.
-        while UnixStream::connect(&socket).is_err() {
-            if let Some(status) = pulse.child.try_wait()? {
-                bail!("PulseAudio has ended ({status})");
-            }
-            ensure!(started.elapsed() < GUARD, "PulseAudio does not answer");
-            thread::park_timeout(Duration::from_millis(10));
-        }
-        Ok(pulse)
+        })
     }
 
     /// Lets a program use this sound server, with somebody's devices where it goes by the environment
@@ -103,18 +79,17 @@ impl Pulse {
 
     /// Lets a program use this sound server.
     pub fn equip_nobody(&self, command: &mut Command) {
-        environment(command, &self.folder);
-        command.env("PULSE_SERVER", self.server());
+        Server::equip(&self.folder.0, command);
     }
 
     /// What to hand to PulseAudio's programs and library to reach this server.
     pub fn server(&self) -> String {
-        format!("unix:{}", self.folder.join("native").display())
+        self.server.address()
     }
 
     /// A folder that is removed with the server.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.folder.0
     }
 
     /// How many people there is room for.
@@ -137,13 +112,7 @@ impl Pulse {
     /// # Errors
     /// When it fails.
     pub fn control(&self, arguments: &[&str]) -> Result<String> {
-        let output = self
-            .tool("pactl")
-            .args(arguments)
-            .output()
-            .context("can't start pactl")?;
-        ensure!(output.status.success(), "pactl {arguments:?}: {output:?}");
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        self.server.control(arguments)
     }
 
     /// Lets somebody's microphone hear their loudspeaker, so many milliseconds later and so many dB softer,
@@ -157,8 +126,7 @@ impl Pulse {
              adjust_time=0 source_dont_move=1 sink_dont_move=1 channels=1 channel_map=mono \
              sink_input_properties=media.name=echo-{person}"
         );
-        let words: Vec<&str> = module.split_whitespace().collect();
-        let index = self.control(&[&["load-module"], &words[..]].concat())?;
+        let index = self.server.load(&module)?;
         let inputs = self.control(&["--format=json", "list", "sink-inputs"])?;
         let inputs: Vec<serde_json::Value> = serde_json::from_str(&inputs)?;
         let input = inputs
@@ -176,7 +144,7 @@ impl Pulse {
     /// # Errors
     /// When `pacat` can't be started.
     pub fn play(&self, person: usize, sound: Vec<f32>) -> Result<Player> {
-        self.play_to(&format!("into-{person}"), sound, false)
+        self.server.play(&format!("into-{person}"), &sound, false)
     }
 
     /// Plays a sound into somebody's microphone, over and over, until the value is dropped.
@@ -184,29 +152,7 @@ impl Pulse {
     /// # Errors
     /// When `pacat` can't be started.
     pub fn play_always(&self, person: usize, sound: Vec<f32>) -> Result<Player> {
-        self.play_to(&format!("into-{person}"), sound, true)
-    }
-
-    fn play_to(&self, sink: &str, sound: Vec<f32>, always: bool) -> Result<Player> {
-        let mut child = self
-            .tool("pacat")
-            .args(["--playback", "--raw", "--format=float32le", "--rate=48000"])
-            .args(["--channels=1", "--latency-msec=20", "--device", sink])
-            .stdin(Stdio::piped())
-            .spawn()
-            .context("can't start pacat")?;
-        let mut pipe = child.stdin.take().context("it was asked for")?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let bytes: Vec<u8> = sound.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let thread = thread::spawn(move || {
-            while !stopped.load(Relaxed) && pipe.write_all(&bytes).is_ok() && always {}
-        });
-        Ok(Player {
-            child,
-            stop,
-            thread: Some(thread),
-        })
+        self.server.play(&format!("into-{person}"), &sound, true)
     }
 
     /// Begins to record everybody. Returns when the first sound is there.
@@ -216,6 +162,7 @@ impl Pulse {
     pub fn record(&self) -> Result<Recorder> {
         let channels = 2 * self.people;
         let mut child = self
+            .server
             .tool("parec")
             .args(["--raw", "--format=float32le", "--rate=48000"])
             .arg(format!("--channels={channels}"))
@@ -252,34 +199,10 @@ impl Pulse {
         Ok(recorder)
     }
 
-    fn tool(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        self.equip_nobody(&mut command);
-        command
-    }
-
     /// The server's process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.server.pid()
     }
-}
-
-impl Drop for Pulse {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// Not a device of the machine's, and no setting of the user's, whatever happens.
-fn environment(command: &mut Command, folder: &Path) {
-    command.env("ALSA_CONFIG_PATH", "/dev/null");
-    for name in ["PULSE_RUNTIME_PATH", "XDG_RUNTIME_DIR", "HOME"] {
-        command.env(name, folder);
-    }
-    command.env_remove("XDG_CONFIG_HOME");
-    command.env("PULSE_COOKIE", folder.join("cookie"));
 }
 
 fn channel_map(people: usize) -> String {
@@ -311,35 +234,6 @@ fn modules(people: usize) -> Vec<String> {
         ]);
     }
     modules
-}
-
-/// Plays until it is dropped, or to its end.
-#[derive(Debug)]
-pub struct Player {
-    child: Child,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Player {
-    /// Waits until all has been played.
-    pub fn finish(mut self) {
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Player {
-    fn drop(&mut self) {
-        self.stop.store(true, Relaxed);
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }
 
 /// What has been recorded so far, interleaved.
@@ -453,7 +347,7 @@ mod tests {
         let pulse = Pulse::start(3).unwrap();
         let said = synthetic_speech(5, samples(9.3));
         let _speaks = pulse.play_always(0, said.clone()).unwrap();
-        let _sounds = pulse.play_to("speaker-1", said, true).unwrap();
+        let _sounds = pulse.server.play("speaker-1", &said, true).unwrap();
         pulse.echo(1, 60, 12.0).unwrap();
         let mut recorder = pulse.record().unwrap();
         // It takes a while until all of them have started.

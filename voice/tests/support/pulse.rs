@@ -6,17 +6,17 @@
 
 use std::{
     env, fs,
-    io::{Read, Write},
-    os::unix::net::UnixStream,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    io::Read,
+    path::Path,
+    process::{Command, Stdio},
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
     },
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use neartalk_rig::pulse::{Player, Server};
 
 const CHILD: &str = "NEARTALK_TEST_SOUND";
 
@@ -52,16 +52,10 @@ pub fn alone(name: &str, test: impl FnOnce(&Path)) {
     let folder = format!("neartalk-sound-{}-{number}", std::process::id());
     let folder = env::temp_dir().join(folder);
     fs::create_dir_all(&folder).unwrap();
-    let run = Command::new(env::current_exe().unwrap())
-        .args([name, "--exact", "--nocapture"])
-        .env(CHILD, &folder)
-        .env("PULSE_SERVER", server(&folder))
-        .env("PULSE_RUNTIME_PATH", &folder)
-        .env("XDG_RUNTIME_DIR", &folder)
-        .env("HOME", &folder)
-        // Not a device of the machine's, whatever happens.
-        .env("ALSA_CONFIG_PATH", "/dev/null")
-        .output();
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args([name, "--exact", "--nocapture"]);
+    Server::equip(&folder, &mut command);
+    let run = command.env(CHILD, &folder).output();
     let _ = fs::remove_dir_all(&folder);
     let run = run.unwrap();
     for line in [&run.stdout, &run.stderr].map(|text| String::from_utf8_lossy(text)) {
@@ -73,78 +67,23 @@ pub fn alone(name: &str, test: impl FnOnce(&Path)) {
     assert!(run.status.success(), "{name} failed");
 }
 
-fn socket(folder: &Path) -> PathBuf {
-    folder.join("native")
-}
-
-fn server(folder: &Path) -> String {
-    format!("unix:{}", socket(folder).display())
-}
-
 /// A PulseAudio that ends with the value.
-pub struct Pulse {
-    child: Child,
-    folder: PathBuf,
-}
+pub struct Pulse(Server);
 
 impl Pulse {
     /// Starts one in `folder` with these modules.
     pub fn start(folder: &Path, modules: &[&str]) -> Self {
-        let socket = socket(folder);
-        let _ = fs::remove_file(&socket);
-        let mut command = Command::new("pulseaudio");
-        command.args([
-            "-n",
-            "--daemonize=no",
-            "--use-pid-file=no",
-            "--disable-shm=yes",
-            "--realtime=no",
-            "--high-priority=no",
-            "--exit-idle-time=-1",
-            "--log-level=error",
-        ]);
-        for module in modules {
-            command.args(["-L", module]);
-        }
-        // Last: when it answers, the devices are there.
-        let protocol = "module-native-protocol-unix auth-anonymous=1 socket=";
-        command.args(["-L", &format!("{protocol}{}", socket.display())]);
-        command.env_remove("PULSE_SERVER");
-        command.env("PULSE_STATE_PATH", folder);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command
-            .spawn()
-            .expect("pulseaudio is installed (cargo xtask test --yes does it)");
-        let pulse = Self {
-            child,
-            folder: folder.to_owned(),
-        };
-        let started = Instant::now();
-        // It has no way to tell that it is ready but to answer.
-        while UnixStream::connect(&socket).is_err() {
-            assert!(started.elapsed() < GUARD, "PulseAudio does not answer");
-            thread::park_timeout(Duration::from_millis(10));
-        }
-        pulse
-    }
-
-    fn client(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.env("PULSE_SERVER", server(&self.folder));
-        command
+        Self(Server::start(folder, modules).unwrap())
     }
 
     /// `pactl`, and what it prints.
     pub fn control(&self, arguments: &[&str]) -> String {
-        let output = self.client("pactl").args(arguments).output().unwrap();
-        assert!(output.status.success(), "pactl {arguments:?}: {output:?}");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        self.0.control(arguments).unwrap()
     }
 
     /// Adds a device.
     pub fn load(&self, module: &str) {
-        let words: Vec<&str> = module.split_whitespace().collect();
-        self.control(&[&["load-module"], &words[..]].concat());
+        self.0.load(module).unwrap();
     }
 
     /// Takes the device away of which `what` is part of the module's arguments.
@@ -157,28 +96,7 @@ impl Pulse {
 
     /// Plays `sound` to a sink, over and over, until the value is dropped.
     pub fn play(&self, sink: &str, sound: Vec<f32>) -> Player {
-        let mut child = self
-            .client("pacat")
-            .args(["--playback", "--raw", "--format=float32le", "--rate=48000"])
-            .args(["--channels=1", "--latency-msec=20", "--device", sink])
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut pipe = child.stdin.take().unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let bytes: Vec<u8> = sound.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let thread =
-            thread::spawn(
-                move || {
-                    while !stopped.load(Relaxed) && pipe.write_all(&bytes).is_ok() {}
-                },
-            );
-        Player {
-            child,
-            stop,
-            thread: Some(thread),
-        }
+        self.0.play(sink, &sound, true).unwrap()
     }
 
     /// Records a source, for `seconds` after `skip` seconds: one list of samples for each channel.
@@ -189,7 +107,8 @@ impl Pulse {
         seconds: f32,
     ) -> [Vec<f32>; CHANNELS] {
         let mut child = self
-            .client("parec")
+            .0
+            .tool("parec")
             .args(["--raw", "--format=float32le", "--rate=48000"])
             .arg(format!("--channels={CHANNELS}"))
             .args(["--latency-msec=20", "--device", source])
@@ -210,30 +129,5 @@ impl Pulse {
             let own = samples.iter().skip(channel).step_by(CHANNELS);
             own.copied().collect()
         })
-    }
-}
-
-impl Drop for Pulse {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Plays until it is dropped.
-pub struct Player {
-    child: Child,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for Player {
-    fn drop(&mut self) {
-        self.stop.store(true, Relaxed);
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
