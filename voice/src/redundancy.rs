@@ -249,8 +249,8 @@ pub fn plan(demands: impl IntoIterator<Item = Demand>) -> EncoderPlan {
         (true, ..) => 20_000,
         // Deep redundancy takes its bits from the same rate.
         (false, true, _) => 48_000,
-        // 10 ms packets need more for the same sound.
-        (false, false, true) => 40_000,
+        // 10 ms packets need more for the same sound, and a local network has it.
+        (false, false, true) => 48_000,
         (false, false, false) => 32_000,
     };
     EncoderPlan {
@@ -261,7 +261,8 @@ pub fn plan(demands: impl IntoIterator<Item = Demand>) -> EncoderPlan {
         },
         settings: EncoderSettings {
             bitrate,
-            inband_fec: true,
+            // It takes its bits from the sound, and there is no loss to speak of on a short clean path.
+            inband_fec: !near,
             // Rounded, so that every report does not mean other settings; never 0, or there would be
             // nothing against the first loss.
             expected_loss: loss.div_ceil(5).clamp(1, 6) * 5,

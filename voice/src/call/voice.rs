@@ -11,6 +11,13 @@ use crate::{
 /// Silence encoded at most when there is no more sound, in frames. The encoder takes 200 ms to be sure.
 const TAIL: usize = 50;
 
+/// Below this mean square, −60 dBFS, a frame is quiet, …
+const QUIET: f32 = 1e-6;
+
+/// … and after so many of them it may be left out (DTX). The encoder's own idea of silence takes soft ends
+/// of words with it.
+const PAUSE: usize = 40;
+
 /// One packet of the microphone's sound.
 #[derive(Clone, Debug)]
 pub(super) struct VoicePacket {
@@ -31,6 +38,8 @@ pub(super) struct Voice {
     /// RTP time of the next frame.
     timestamp: u32,
     silent: bool,
+    /// Quiet frames in a row.
+    quiet: usize,
     /// Frames of silence that may still be encoded until the encoder says so itself.
     tail: usize,
     packet: [u8; MAX_PACKET],
@@ -43,6 +52,7 @@ impl Voice {
             pending: Vec::with_capacity(2 * FRAME),
             timestamp: rand::random(),
             silent: true,
+            quiet: 0,
             tail: 0,
             packet: [0; MAX_PACKET],
         })
@@ -59,11 +69,14 @@ impl Voice {
         match frame {
             Some(frame) => {
                 self.tail = TAIL;
+                let power = frame.iter().map(|x| x * x).sum::<f32>() / FRAME as f32;
+                self.quiet = if power < QUIET { self.quiet + 1 } else { 0 };
                 self.pending.extend_from_slice(frame);
             }
             // The others must hear that it is silent now, or they would make up what they miss.
             None if !self.silent && self.tail > 0 => {
                 self.tail -= 1;
+                self.quiet = PAUSE;
                 self.pending.extend([0.0; FRAME]);
             }
             None => {
@@ -75,8 +88,12 @@ impl Voice {
         if self.pending.len() < plan.packet.samples() {
             return None;
         }
-        if self.encoder.settings() != plan.settings
-            && let Err(error) = self.encoder.apply(plan.settings)
+        let settings = EncoderSettings {
+            dtx: self.quiet >= PAUSE,
+            ..plan.settings
+        };
+        if self.encoder.settings() != settings
+            && let Err(error) = self.encoder.apply(settings)
         {
             tracing::warn!(%error, "the encoder stays as it is");
         }
@@ -138,6 +155,20 @@ mod tests {
         assert!(voice.take(rest.next(), plan).is_none());
         let packet = voice.take(rest.next(), plan).unwrap();
         assert!(packet.marker);
+        // Pauses between words are sent as they are, long ones are left out.
+        let soft = signal::tone(440.0, 0.003, 30 * FRAME);
+        let silence = vec![0.0; 200 * FRAME];
+        let mut taken = |sound: &[f32]| -> Vec<VoicePacket> {
+            frames(sound)
+                .filter_map(|frame| voice.take(Some(frame), plan))
+                .collect()
+        };
+        assert_eq!(taken(&soft).len(), 15);
+        assert_eq!(taken(&silence[..30 * FRAME]).len(), 15);
+        assert_eq!(taken(&tone).len(), 10);
+        let packets = taken(&silence);
+        assert!((20..=50).contains(&packets.len()), "{}", packets.len());
+        assert!(is_dtx(&packets[packets.len() - 1].bytes));
         assert_eq!(
             packet.timestamp.wrapping_sub(last),
             960 + 102 * FRAME as u32
