@@ -23,11 +23,13 @@ const CSP =
 
 export async function serve() {
   const server = createServer(async (request, response) => {
-    const path = new URL(request.url ?? "/", "http://localhost").pathname;
+    const { pathname: path, searchParams: query } = new URL(request.url ?? "/", "http://localhost");
     const file = join(dist, normalize(path === "/" ? "/index.html" : path));
     try {
       if (!file.startsWith(dist)) throw new Error("outside");
-      const body = await readFile(file);
+      let body = await readFile(file);
+      // As if the person had chosen letters twice as large.
+      if (query.has("large")) body = String(body).replace("<html", '<html style="font-size: 200%"');
       response.writeHead(200, {
         "content-type": TYPES[extname(file)] ?? "application/octet-stream",
         "content-security-policy": CSP,
@@ -46,6 +48,15 @@ export async function launch() {
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--font-render-hinting=none", "--mute-audio"],
   });
+}
+
+/** Does something with each, a few at a time: pages wait more than they work. */
+export async function eachOf(list, atOnce, work) {
+  const left = [...list];
+  const worker = async () => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) await work(next);
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
 }
 
 /** Opens a scenario and lets its script run for a while of its own time. */

@@ -1,5 +1,5 @@
 /** What people do, step by step: with keys alone, with a pointer, with a finger. */
-import { advance, asked, calls, open } from "./lib.mjs";
+import { advance, asked, calls, eachOf, open } from "./lib.mjs";
 
 const WIDE = [1280, 800];
 const PHONE = [360, 740];
@@ -128,6 +128,11 @@ const PATHS = {
       await advance(page, 800);
       expect((await calls(page)).includes("askMicrophone"), "the microphone is not asked for");
       expect(types(await asked(page)).includes("voice_join"), "voice is not joined");
+      // The place, Talk, and the answer: the third action is the first word.
+      expect(last(await asked(page), "voice_press")?.pressed === true, "the answer does not talk");
+      await page.getByRole("button", { name: "Talk. On. Press to stop" }).waitFor();
+      await page.locator("#talk").click();
+      expect(last(await asked(page), "voice_press")?.pressed === false, "a press does not end it");
       const box = await page.locator("#talk").boundingBox();
       const x = box.x + box.width / 2;
       const y = box.y + box.height / 2;
@@ -144,6 +149,49 @@ const PATHS = {
       await page.mouse.down();
       await page.mouse.up();
       expect(last(await asked(page), "voice_press")?.pressed === false, "a press does not unlock");
+    },
+  },
+  "what is wrong with the connection is said on every tab, and can be tried again": {
+    scenario: "offline",
+    size: PHONE,
+    async run(page) {
+      for (const name of ["Around", "Voice", "Chat"]) {
+        await page.getByRole("button", { name, exact: true }).click();
+        await page.getByText("No connection. 2 messages wait and will be sent.").first().waitFor();
+      }
+      await page
+        .locator("p[role=status].sr-only", { hasText: "No connection." })
+        .waitFor({ state: "attached" });
+      await page.locator("header").getByRole("button", { name: "No connection. Retry now" }).click();
+      expect(types(await asked(page)).includes("retry_now"), "it is not tried again");
+      await advance(page, 800);
+      await page
+        .locator("header")
+        .getByRole("button", { name: "No connection" })
+        .waitFor({ state: "detached" });
+      await page.getByText("Reached 7").waitFor();
+    },
+  },
+  "without a place, every tab says how to get one": {
+    scenario: "first-run",
+    size: PHONE,
+    async run(page) {
+      for (const name of ["Around", "Voice", "Chat"]) {
+        await page.getByRole("button", { name, exact: true }).click();
+        await page.getByRole("button", { name: "Use my location" }).waitFor();
+      }
+    },
+  },
+  "a message is reported in three presses": {
+    scenario: "lively",
+    size: WIDE,
+    async run(page) {
+      await page.getByText("Two seats left, hurry").click({ button: "right" });
+      await page.getByRole("menuitem", { name: "Report this message" }).click();
+      await page.getByRole("radio", { name: "Harassment or abuse" }).check();
+      await page.getByRole("button", { name: "Send report" }).click();
+      const report = last(await asked(page), "report");
+      expect(report?.reason === "abuse" && report.message_id !== undefined, JSON.stringify(report));
     },
   },
   "hiding the address is chosen before the first word": {
@@ -365,6 +413,32 @@ const PATHS = {
       await page.getByText("Two seats left, hurry").waitFor({ state: "detached" });
     },
   },
+  "a message dissolves at its end": {
+    scenario: "lively",
+    size: PHONE,
+    context: { reduced: false },
+    async run(page) {
+      const first = page.locator("[data-row]", { hasText: "Is the market on the square open today?" });
+      const animation = () =>
+        first.evaluate((row) =>
+          row
+            .getAnimations()
+            .map((a) => a.animationName)
+            .join(),
+        );
+      await page.locator("section[aria-label=Messages]").evaluate((list) => list.scrollTo(0, 0));
+      await first.waitFor();
+      expect((await animation()) === "", "it dissolves before its time");
+      // It was said 28.4 minutes ago.
+      await page.evaluate(() => window.__scripted.clock.advance(1.4 * 60_000));
+      await page.waitForFunction(
+        () => [...document.querySelectorAll("[data-row]")].some((row) => row.getAnimations().length > 0),
+        null,
+        { timeout: 15_000 },
+      );
+      expect((await animation()) === "dissolve", "it does not dissolve");
+    },
+  },
   "reading further up is not disturbed by what comes, and the way back is offered": {
     scenario: "crowd",
     extra: "&messages=300",
@@ -432,9 +506,8 @@ const PATHS = {
 };
 
 export async function paths({ browser, base, report, only }) {
-  let count = 0;
-  for (const [name, path] of Object.entries(PATHS)) {
-    if (only !== undefined && !name.includes(only)) continue;
+  const wanted = Object.entries(PATHS).filter(([name]) => only === undefined || name.includes(only));
+  await eachOf(wanted, 2, async ([name, path]) => {
     const { page, errors } = await open(browser, base, {
       scenario: path.scenario,
       size: path.size,
@@ -449,7 +522,6 @@ export async function paths({ browser, base, report, only }) {
     }
     for (const error of errors) report(name, error);
     await page.close();
-    count += 1;
-  }
-  return count;
+  });
+  return wanted.length;
 }

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { open } from "./lib.mjs";
+import { eachOf, open } from "./lib.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -66,7 +66,7 @@ export const STATES = [
       await dialog(page);
     },
   },
-  { name: "rate-limited", says: /Sent in/ },
+  { name: "rate-limited", says: /Will be sent in/ },
   { name: "failed", says: /it waited for too long/, offers: "Send again" },
   { name: "banned", says: /This relay has blocked you until/, offers: "Change relay" },
   { name: "taken-over", says: /in another window/, offers: "Use it here" },
@@ -176,20 +176,40 @@ export const STATES = [
 /** The languages that turn the window around or fill it most, in the states with most words. */
 const ABROAD = [
   { lang: "ar", names: ["first-run", "lively", "voice", "circle", "settings-voice", "person", "offline"] },
-  { lang: "de", names: ["first-run", "alone", "offline", "voice-ask"] },
+  { lang: "de", names: ["first-run", "alone", "offline", "voice", "voice-ask", "settings-voice"] },
+  { lang: "hi", names: ["first-run", "lively", "circle", "voice-ask", "alone"] },
   { lang: "fr", names: ["lively", "offline"] },
+  { lang: "es", names: ["denied", "person"] },
+];
+
+/** What must be right with letters twice as large, on the smallest screen. */
+const LARGE = [
+  "first-run",
+  "denied",
+  "alone",
+  "offline",
+  "lively",
+  "circle",
+  "voice",
+  "mic-lost",
+  "voice-ask",
+  "person",
+  "settings",
+  "invite",
 ];
 
 export async function states({ browser, base, out, report, only, quick }) {
-  const plan = planned(only).filter((_, index) => !quick || chosen(index));
-  for (const one of plan) {
+  const plan = planned()
+    .filter((one) => only === undefined || nameOf(one).includes(only))
+    .filter((_, index) => !quick || chosen(index));
+  await eachOf(plan, 3, async (one) => {
     let problems = await look(browser, base, out, one);
     // Interfaces come and go on a machine that tests networks; that is not the window's doing.
     if (problems.some((problem) => problem.includes("ERR_NETWORK_CHANGED"))) {
       problems = await look(browser, base, out, one);
     }
     for (const problem of problems) report(nameOf(one), problem);
-  }
+  });
   return plan.length;
 }
 
@@ -198,30 +218,32 @@ function chosen(index) {
   return index % 7 === 0;
 }
 
-function planned(only) {
+function planned() {
   const plan = [];
-  const wanted = (state) => only === undefined || (state.as ?? state.name) === only;
-  for (const state of STATES.filter(wanted)) {
+  const find = (name) => STATES.find((one) => (one.as ?? one.name) === name);
+  for (const state of STATES) {
     for (const size of SIZES) {
       for (const dark of [true, false]) plan.push({ state, size, dark, lang: "en" });
     }
   }
   for (const { lang, names } of ABROAD) {
-    for (const state of names
-      .map((name) => STATES.find((one) => (one.as ?? one.name) === name))
-      .filter(wanted)) {
+    for (const state of names.map(find)) {
       for (const size of SIZES) plan.push({ state, size, dark: true, lang });
     }
+  }
+  for (const state of LARGE.map(find)) {
+    plan.push({ state, size: SIZES[0], dark: true, lang: "en", large: true });
   }
   return plan;
 }
 
-function nameOf({ state, size, dark, lang }) {
-  return `${state.as ?? state.name}-${size.join("x")}-${dark ? "dark" : "light"}-${lang}`;
+function nameOf({ state, size, dark, lang, large }) {
+  const name = `${state.as ?? state.name}-${size.join("x")}-${dark ? "dark" : "light"}-${lang}`;
+  return large ? `${name}-large` : name;
 }
 
 /** Opens a state and says everything that is wrong with it. */
-async function look(browser, base, out, { state, size, dark, lang }) {
+async function look(browser, base, out, { state, size, dark, lang, large }) {
   const name = state.as ?? state.name;
   const problems = [];
   const { page, errors } = await open(browser, base, {
@@ -230,20 +252,21 @@ async function look(browser, base, out, { state, size, dark, lang }) {
     dark,
     lang,
     run: state.run ?? 1_200,
-    extra: state.extra ?? "",
+    extra: `${state.extra ?? ""}${large ? "&large" : ""}`,
   });
   try {
     if (lang === "en") await state.act?.(page);
     else await abroad(page, name);
     // What the window counts by itself, it counts in seconds.
     await page.waitForTimeout(state.run ? 1_200 : 60);
-    if (lang === "en") problems.push(...(await said(page, state)));
+    // With letters twice as large not everything has room at once.
+    if (lang === "en" && !large) problems.push(...(await said(page, state)));
     problems.push(...(await page.evaluate(shape, lang)), ...(await axe(page)));
   } catch (error) {
     problems.push(String(error).split("\n")[0]);
   }
   problems.push(...errors);
-  await page.screenshot({ path: join(out, `${nameOf({ state, size, dark, lang })}.png`) });
+  await page.screenshot({ path: join(out, `${nameOf({ state, size, dark, lang, large })}.png`) });
   await page.close();
   return problems;
 }
@@ -282,6 +305,18 @@ function shape(lang) {
   if (root.scrollHeight > innerHeight) problems.push("scrolls as a whole");
   if (root.lang !== lang) problems.push(`is in ${root.lang}`);
   if ((root.dir === "rtl") !== (lang === "ar")) problems.push(`reads ${root.dir}`);
+  if (lang === "hi" || lang === "ar") {
+    const letters = { hi: "\u0939\u093f", ar: "\u0639" }[lang];
+    if (drawn(letters) === drawn("\u{fffff}"))
+      problems.push("has no letters of this language: a font is missing");
+  }
+  function drawn(letters) {
+    const canvas = document.createElement("canvas");
+    const context = canvas.getContext("2d");
+    context.font = `32px ${getComputedStyle(document.body).fontFamily}`;
+    context.fillText(letters, 4, 40);
+    return canvas.toDataURL();
+  }
   const visible = (element) => {
     const box = element.getBoundingClientRect();
     return box.width > 0 && box.height > 0;

@@ -11,6 +11,7 @@ import { useMedia, useWide, useWindowKey, useWords } from "./ui/hooks";
 import { Live } from "./ui/Live";
 import { Notices } from "./ui/Notices";
 import { People } from "./ui/People";
+import { StatusBanner, useStatus } from "./ui/Status";
 import { Talk, VoiceDock, VoiceStrip } from "./ui/Voice";
 
 const Sheets = lazy(() => import("./ui/sheets/Sheets"));
@@ -76,14 +77,18 @@ function Narrow() {
           </>
         )}
         {tab === "around" && (
-          <div className="flex min-h-0 grow flex-col pt-3">
-            <Circle />
-            <People />
+          <>
+            <div className="flex min-h-0 grow flex-col overflow-y-auto">
+              <StatusHere />
+              <Circle />
+              <People />
+            </div>
             <VoiceStrip />
-          </div>
+          </>
         )}
         {tab === "voice" && (
           <>
+            <StatusHere />
             <People only="voice" />
             <VoiceDock big />
           </>
@@ -92,6 +97,12 @@ function Narrow() {
       <Tabs />
     </div>
   );
+}
+
+/** What keeps one from others is said on every tab; the chat has a place of its own for it. */
+function StatusHere() {
+  const status = useStatus();
+  return status ? <StatusBanner status={status} /> : <span className="pt-3" />;
 }
 
 function Tabs() {

@@ -24,6 +24,8 @@ enum Test {
     Program(&'static [&'static str]),
     /// This cargo subcommand answers.
     Cargo(&'static str),
+    /// There is a font with letters of this language.
+    Letters(&'static str),
     /// `pkg-config` knows this library.
     Library(&'static str),
 }
@@ -94,9 +96,16 @@ pub const PYTHON: Need = Need {
 /// For the tests of voice with a browser.
 pub const CHROMIUM: Need = Need {
     name: "chromium",
-    why: "the tests of voice talk with it",
+    why: "the tests of voice talk with it, and those of the window look at it there",
     test: Test::Program(&["chromium"]),
     source: Source::Apt("chromium"),
+};
+/// For the pictures of the window in Hindi.
+pub const HINDI: Need = Need {
+    name: "a font with Devanagari letters",
+    why: "the tests of the window look at it in Hindi",
+    test: Test::Letters("hi"),
+    source: Source::Apt("fonts-lohit-deva"),
 };
 /// For the tests of voice through a TURN server.
 pub const COTURN: Need = Need {
@@ -162,6 +171,10 @@ impl Need {
                 .stderr(Stdio::null())
                 .status()
                 .is_ok_and(|status| status.success()),
+            Test::Letters(language) => Command::new("fc-list")
+                .arg(format!(":lang={language}"))
+                .output()
+                .is_ok_and(|found| !found.stdout.is_empty()),
             Test::Library(name) => Command::new("pkg-config")
                 .args(["--exists", name])
                 .stdout(Stdio::null())

@@ -50,6 +50,7 @@ pub fn test(args: Args) -> Result<ExitCode> {
             needs::PULSEAUDIO,
             needs::PULSEAUDIO_UTILS,
             needs::CHROMIUM,
+            needs::HINDI,
             needs::IPROUTE,
             needs::PYTHON,
             needs::COTURN,
@@ -73,6 +74,7 @@ pub fn test(args: Args) -> Result<ExitCode> {
 
     if args.filter.is_none() {
         check_quickly(&mut steps);
+        walk_window(&mut steps, args.long);
     }
     steps.take("tests", &[], |steps| run_tests(steps, &args));
     if args.long && args.filter.is_none() && cfg!(target_os = "linux") {
@@ -121,6 +123,14 @@ fn check_quickly(steps: &mut Steps) {
             "--keep-going",
         ];
         steps.run(cargo(&all).args(["--", "-D", "warnings"]))
+    });
+}
+
+/// The window with a world that is made up, in a real browser.
+fn walk_window(steps: &mut Steps, all: bool) {
+    let needs = [needs::NODE, needs::NPM, needs::CHROMIUM, needs::HINDI];
+    steps.take("window in a browser", &needs, |steps| {
+        success(typescript::walk_window(&steps.guard, all)?)
     });
 }
 

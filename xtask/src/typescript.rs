@@ -66,6 +66,13 @@ pub fn check_window(guard: &Guard) -> Result<Ended> {
     run(npm(&app).args(["run", "check"]), guard)
 }
 
+/// Looks at the window in a real browser: its states, its paths and its speed; all pictures, or a
+/// part of them. Comes after [`check_window`], which fetches what it needs.
+pub fn walk_window(guard: &Guard, all: bool) -> Result<Ended> {
+    let walk = if all { "e2e" } else { "e2e:quick" };
+    run(npm(&root().join("app")).args(["run", walk]), guard)
+}
+
 /// Fetches the pinned compiler and runs it.
 pub fn check(guard: &Guard) -> Result<Ended> {
     let bindings = root().join("shared/bindings");

@@ -75,6 +75,38 @@ export function ringAt(distance: number, radius: Radius): number {
   return inner + (1 - inner) * Math.min(1, distance / radius) ** 0.8;
 }
 
+/** Somebody in the picture: at a made-up angle, at a part of the half width. */
+export interface Placed {
+  id: string;
+  angle: number;
+  at: number;
+}
+
+/**
+ * Angles at which signs of a size do not cover each other, as far as there is room. The same people
+ * get the same angles; whoever is not in somebody's way keeps their own.
+ */
+export function spread(people: readonly Placed[], size: number): Map<string, number> {
+  const TURN = 0.31;
+  const taken: { x: number; y: number }[] = [];
+  const angles = new Map<string, number>();
+  for (const { id, angle, at } of [...people].sort((a, b) => (a.id < b.id ? -1 : 1))) {
+    let found = angle;
+    for (let tries = 0; tries < 20; tries += 1) {
+      // To one side and to the other, ever further.
+      const turned = angle + (tries % 2 === 0 ? 1 : -1) * Math.ceil(tries / 2) * TURN;
+      const [x, y] = [Math.cos(turned) * at, Math.sin(turned) * at];
+      if (taken.every((other) => Math.hypot(other.x - x, other.y - y) >= size)) {
+        found = turned;
+        break;
+      }
+    }
+    taken.push({ x: Math.cos(found) * at, y: Math.sin(found) * at });
+    angles.set(id, found);
+  }
+  return angles;
+}
+
 /** Distances whose rings are drawn: at most `most`, spread evenly. */
 export function ringsWithin(radius: Radius, most: number): number[] {
   const smaller = [50, ...STEPS].filter((step) => step < radius && ringAt(step, radius) < 0.9);

@@ -8,6 +8,7 @@ import {
   ringAt,
   ringsWithin,
   STEPS,
+  spread,
   stepAt,
   stepOf,
 } from "./circle";
@@ -86,6 +87,41 @@ describe("the circle", () => {
     ];
     expect(firstWithPeople(500, reach)).toEqual({ radius: 1000, count: 2 });
     expect(firstWithPeople(2000, reach)).toBeNull();
+  });
+});
+
+describe("signs in the circle", () => {
+  const one = (id: string, angle: number, at = 60) => ({ id, angle, at });
+
+  it("stay where they are while nobody is in the way", () => {
+    const people = [one("A", 0.1), one("B", 2), one("C", 0.1, 20)];
+    expect(spread(people, 16)).toEqual(
+      new Map([
+        ["A", 0.1],
+        ["B", 2],
+        ["C", 0.1],
+      ]),
+    );
+  });
+
+  it("do not cover each other, whoever comes first", () => {
+    const people = Array.from({ length: 12 }, (_, i) => one(`${i}`, 1 + i * 0.01));
+    const angles = spread(people, 16);
+    const spots = people.map(({ id, at }) => {
+      const angle = angles.get(id) ?? 0;
+      return [Math.cos(angle) * at, Math.sin(angle) * at] as const;
+    });
+    for (const [i, [x, y]] of spots.entries()) {
+      for (const [ox, oy] of spots.slice(i + 1)) {
+        expect(Math.hypot(x - ox, y - oy)).toBeGreaterThanOrEqual(16);
+      }
+    }
+    expect(spread([...people].reverse(), 16)).toEqual(angles);
+  });
+
+  it("are all there where there is no room", () => {
+    const people = Array.from({ length: 80 }, (_, i) => one(`${i}`, 1, 20));
+    expect(spread(people, 16).size).toBe(80);
   });
 });
 

@@ -5,7 +5,7 @@ export type Tab = "chat" | "around" | "voice";
 
 /** What lies over the screen; one at a time. */
 export type Sheet =
-  | { kind: "person"; peer: PeerId; message?: MessageId }
+  | { kind: "person"; peer: PeerId; message?: MessageId; report?: boolean }
   | { kind: "settings"; section: SettingsSection }
   | { kind: "place" }
   | { kind: "invite" }

@@ -1,7 +1,17 @@
 import { QrCode } from "lucide-react";
-import { memo, useRef, useState } from "react";
+import { memo, useMemo, useRef, useState } from "react";
 import type { PeerId, Person } from "../backend/types";
-import { countWithin, radiusOf, rimAt, ringAt, ringsWithin, STEPS, stepAt, stepOf } from "../lib/circle";
+import {
+  countWithin,
+  radiusOf,
+  rimAt,
+  ringAt,
+  ringsWithin,
+  STEPS,
+  spread,
+  stepAt,
+  stepOf,
+} from "../lib/circle";
 import { distance, number, spokenDistance } from "../lib/format";
 import { glyphOf } from "../lib/glyph";
 import { chooseRadius, useApp } from "../state/store";
@@ -12,6 +22,8 @@ import { Button, Slider } from "./kit";
 
 /** More than this many signs would be a fog; the list has everyone. */
 const DRAWN = 140;
+/** A sign and the ring of those in voice, and a little air. */
+const SIGN = 32;
 /** Half the width of the picture, in its own units. */
 const HALF = 100;
 /** The rim is drawn a little inside of the picture's edge. */
@@ -31,7 +43,7 @@ export function Circle() {
   const wide = useWide();
 
   const shown = dragged === null ? radius : radiusOf(dragged);
-  const list = order.flatMap((peer) => people[peer] ?? []);
+  const list = useMemo(() => order.flatMap((peer) => people[peer] ?? []), [order, people]);
   const count = placed ? countWithin(shown, { radius: presentRadius, people: list }, reach) : null;
   const words =
     count === null
@@ -51,6 +63,7 @@ export function Circle() {
       <div className="mx-auto aspect-square h-[min(100vw-32px,300px,38vh)] max-w-full wide:h-[min(300px,31vh)]">
         <Picture
           step={dragged ?? stepOf(radius)}
+          present={radius}
           people={list}
           me={me}
           placed={placed}
@@ -58,7 +71,7 @@ export function Circle() {
           onCommit={commit}
         />
       </div>
-      <div className="flex min-h-11 items-center justify-between gap-3 pt-1">
+      <div className="flex min-h-11 flex-wrap items-center justify-between gap-x-3 gap-y-1 pt-1">
         <p className="text-l font-semibold tabular">
           {distance(shown, language)}
           {words !== null && <span className="font-normal text-text-2"> · {words}</span>}
@@ -86,6 +99,7 @@ export function Circle() {
 
 function Picture({
   step,
+  present,
   people,
   me,
   placed,
@@ -93,6 +107,8 @@ function Picture({
   onCommit,
 }: {
   step: number;
+  /** The radius that was chosen last, whatever is being dragged. */
+  present: number;
   people: Person[];
   me: PeerId | null;
   placed: boolean;
@@ -107,8 +123,21 @@ function Picture({
   const rim = rimAt(step) * FULL;
   const rings = ringsWithin(radius, 3);
   const beyond = placed ? reach.filter((r) => r.radius > radius && r.count > 0 && r.radius >= 500) : [];
-  const drawn = people.slice(0, DRAWN);
+  const drawn = useMemo(() => people.slice(0, DRAWN), [people]);
   const size = people.length > 60 ? 0.32 : people.length > 20 ? 0.42 : 0.56;
+  // Nobody turns while the rim is dragged.
+  const angles = useMemo(() => {
+    const presentRim = rimAt(stepOf(present)) * FULL;
+    const placed = drawn.map(({ peer_id, distance }) => ({
+      id: peer_id,
+      angle: glyphOf(peer_id).angle,
+      at: ringAt((distance.min + distance.max) / 2, present) * presentRim,
+    }));
+    // In a crowd there is no room to give.
+    return placed.length > 60
+      ? new Map(placed.map(({ id, angle }) => [id, angle]))
+      : spread(placed, SIGN * size);
+  }, [drawn, present, size]);
 
   const stepUnder = (x: number, y: number): number => {
     const box = svg.current?.getBoundingClientRect();
@@ -189,7 +218,14 @@ function Picture({
         strokeWidth="1.6"
       />
       {drawn.map((person) => (
-        <Spot key={person.peer_id} person={person} radius={radius} rim={rim} size={size} />
+        <Spot
+          key={person.peer_id}
+          person={person}
+          angle={angles.get(person.peer_id) ?? 0}
+          radius={radius}
+          rim={rim}
+          size={size}
+        />
       ))}
       {me && <Centre me={me} />}
       {/* The rim can be taken anywhere; the slider below is the same for keys and screen readers. */}
@@ -256,11 +292,13 @@ function Ripples() {
 /** Somebody on their ring. The angle is made up, and stays. */
 const Spot = memo(function Spot({
   person,
+  angle,
   radius,
   rim,
   size,
 }: {
   person: Person;
+  angle: number;
   radius: number;
   rim: number;
   size: number;
@@ -269,7 +307,6 @@ const Spot = memo(function Spot({
   const speaking = useApp((s) => s.levels.people[peer]?.speaking ?? false);
   const deaf = useApp((s) => s.voicePeople[peer]?.cannot_hear_you ?? false);
   const hovered = useUi((s) => s.hovered === peer);
-  const { angle } = glyphOf(peer);
   const at = ringAt((person.distance.min + person.distance.max) / 2, radius) * rim;
   const inside = person.distance.min < radius;
   const x = Math.cos(angle) * at;

@@ -53,14 +53,6 @@ export function Composer() {
       : [];
   const chosen = Math.min(active, suggestions.length - 1);
 
-  useLayoutEffect(() => {
-    const element = area.current;
-    if (!element) return;
-    element.style.height = "0";
-    element.style.height = `${Math.min(element.scrollHeight, 160)}px`;
-    void draft;
-  }, [draft]);
-
   // Whoever has just said where they are would write next; a finger says so by itself.
   const before = useRef(writable);
   useEffect(() => {
@@ -130,6 +122,15 @@ export function Composer() {
       ? t("composer.to", { count, radius: distance(radius, language) })
       : t("composer.no_place");
 
+  useLayoutEffect(() => {
+    const element = area.current;
+    if (!element) return;
+    element.style.height = "0";
+    element.style.height = `${Math.min(element.scrollHeight, 160)}px`;
+    // Either may be what is seen.
+    void [draft, placeholder];
+  }, [draft, placeholder]);
+
   return (
     <form
       className="relative min-w-0 grow"
@@ -194,7 +195,7 @@ export function Composer() {
             })}
             dir="auto"
             enterKeyHint={touch ? "enter" : "send"}
-            className="selectable min-h-12 w-full resize-none bg-transparent py-3 ps-4 leading-6 placeholder:text-text-3 focus:outline-none"
+            className="selectable min-h-12 w-full resize-none bg-transparent py-3 ps-4 leading-[1.5rem] placeholder:text-text-3 focus:outline-none"
             onChange={(event) => {
               useUi.setState({ draft: event.target.value });
               setCaret(event.target.selectionStart);

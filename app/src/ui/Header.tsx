@@ -1,11 +1,12 @@
-import { MapPin, MapPinned, MapPinOff, QrCode, Settings } from "lucide-react";
+import { CloudOff, MapPin, MapPinned, MapPinOff, QrCode, Settings } from "lucide-react";
 import { tagOf } from "../lib/glyph";
-import { useApp } from "../state/store";
+import { command, useApp } from "../state/store";
 import { show } from "../state/ui";
 import { Glyph } from "./Glyph";
 import { useWide, useWords } from "./hooks";
 import { Hidden, IconButton } from "./kit";
 import { Logo } from "./Logo";
+import { useStatus } from "./Status";
 
 export function Header() {
   const { t } = useWords();
@@ -18,7 +19,7 @@ export function Header() {
       {me && (
         <button
           type="button"
-          className="flex min-h-12 min-w-0 items-center gap-2 rounded-ctl px-2 py-1 text-start transition-colors hover:bg-surface-2"
+          className="flex min-h-12 min-w-11 items-center gap-2 rounded-ctl px-2 py-1 text-start transition-colors hover:bg-surface-2"
           onClick={() => show({ kind: "rename" })}
         >
           <Glyph peer={me.peer_id} size={28} />
@@ -35,6 +36,7 @@ export function Header() {
         </button>
       )}
       <span className="grow" />
+      <ConnectionChip wide={wide} />
       <PlaceChip wide={wide} />
       {wide && (
         <IconButton label={t("header.invite")} onClick={() => show({ kind: "invite" })}>
@@ -46,6 +48,29 @@ export function Header() {
       </IconButton>
     </header>
   );
+}
+
+/** How it stands with the connection, while it is not as it should be; wherever one looks. */
+function ConnectionChip({ wide }: { wide: boolean }) {
+  const { t } = useWords();
+  const kind = useStatus()?.kind;
+  const connecting = kind === "connecting";
+  if (kind === "offline" || kind === "relay_unreachable" || connecting) {
+    const word = connecting ? t("status.connecting") : t("status.offline", { count: 0 });
+    return (
+      <button
+        type="button"
+        className={`flex min-h-11 min-w-11 items-center justify-center gap-2 rounded-full px-2.5 text-s font-semibold text-warn transition-colors hover:bg-surface-2 ${connecting ? "breathe" : ""}`}
+        aria-label={`${word} ${t("status.retry")}`}
+        title={t("status.retry")}
+        onClick={() => command({ type: "retry_now" })}
+      >
+        <CloudOff size={20} aria-hidden="true" />
+        {wide && word}
+      </button>
+    );
+  }
+  return null;
 }
 
 /** Whether the place is known, and how: a full dot, half a dot, an empty one. */

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from "react";
 import { splitQuote } from "../lib/text";
 import { useApp, world } from "../state/store";
 import { useWords } from "./hooks";
+import { useStatusSentence } from "./Status";
 import { chime } from "./sounds";
 
 /**
@@ -14,6 +15,7 @@ export function Live() {
   const messages = useApp((s) => s.messages);
   const settings = useApp((s) => s.app.settings);
   const phase = useApp((s) => s.voice.phase);
+  const status = useStatusSentence();
   const known = useRef<Set<string> | null>(null);
 
   useEffect(() => {
@@ -51,8 +53,13 @@ export function Live() {
   }, [phase, settings.sounds]);
 
   return (
-    <p aria-live="polite" className="sr-only">
-      {said}
-    </p>
+    <>
+      <p aria-live="polite" className="sr-only">
+        {said}
+      </p>
+      <p role="status" className="sr-only">
+        {status}
+      </p>
+    </>
   );
 }

@@ -1,11 +1,11 @@
 import { Check, CircleAlert, Clock, MoreHorizontal } from "lucide-react";
-import { memo, type PointerEvent, useRef, useState } from "react";
+import { memo, type PointerEvent, useMemo, useRef, useState } from "react";
 import type { ChatMessage } from "../backend/types";
 import { age, band, remaining } from "../lib/format";
 import { tagOf } from "../lib/glyph";
 import { pieces, splitQuote } from "../lib/text";
 import { DEFAULT_LIMITS, type Pending, type ShownMessage } from "../state/state";
-import { discard, replyTo, sendAgain, useApp } from "../state/store";
+import { discard, now, replyTo, sendAgain, useApp } from "../state/store";
 import { show } from "../state/ui";
 import { Glyph } from "./Glyph";
 import { useNow, useWords } from "./hooks";
@@ -20,6 +20,9 @@ export interface MenuRequest {
 
 /** In the last minutes a message pales. */
 const PALE_MS = 5 * 60_000;
+/** Within this time before its end a message gets ready to dissolve, which then takes this long. */
+const ENDS_WITHIN_MS = 20_000;
+const DISSOLVE_MS = 400;
 /** How far a finger drags a message before it is a reply. */
 const SWIPE_PX = 56;
 
@@ -103,6 +106,15 @@ export const MessageRow = memo(function MessageRow({
   const left = Math.max(0, shown.goneAt - time);
   const ago = age(ttl - left, t, language);
   const pale = left < PALE_MS;
+  const ending = left < ENDS_WITHIN_MS;
+  // Told once, since a delay that is told anew would begin anew.
+  const dissolve = useMemo(
+    () =>
+      ending
+        ? `dissolve ${DISSOLVE_MS}ms ease-in ${Math.max(0, shown.goneAt - now() - DISSOLVE_MS)}ms both`
+        : undefined,
+    [ending, shown.goneAt],
+  );
   const lone = message.own;
 
   const menuAt = (x: number, y: number, byKey: HTMLElement | null = null) => onMenu({ message, x, y, byKey });
@@ -129,6 +141,7 @@ export const MessageRow = memo(function MessageRow({
         const box = event.currentTarget.getBoundingClientRect();
         menuAt(box.left + Math.min(box.width / 2, 160), box.top + box.height / 2, event.currentTarget);
       }}
+      style={{ animation: dissolve }}
       {...swipe.handlers}
     >
       {!lone && (
@@ -213,7 +226,7 @@ function Fate({ message, ago }: { message: ChatMessage; ago: string }) {
     <p className="flex items-center gap-1 px-1 pt-0.5 text-s text-text-3 tabular">
       <Check size={14} aria-hidden="true" />
       {message.reached === undefined ? t("chat.sent") : t("chat.reached", { count: message.reached })}
-      <span>· {ago}</span>
+      <span className="shrink-0">· {ago}</span>
     </p>
   );
 }

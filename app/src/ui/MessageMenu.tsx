@@ -60,7 +60,7 @@ export default function MessageMenu({ request, onClose }: { request: MenuRequest
             )}
           {!message.own &&
             item(<Flag size={18} />, t("chat.report"), () =>
-              show({ kind: "person", peer: message.from, message: message.id }),
+              show({ kind: "person", peer: message.from, message: message.id, report: true }),
             )}
         </Menu.Content>
       </Menu.Portal>

@@ -148,8 +148,24 @@ function useSaid(status: Status | null): Said | null {
         ),
       };
     case "first_run":
-      return null;
+      return {
+        title: t("first.why"),
+        tone: "calm",
+        actions: (
+          <>
+            <Button look="primary" onClick={() => void attempt(world().useLocation())}>
+              {t("first.locate")}
+            </Button>
+            {chooseByHand}
+          </>
+        ),
+      };
   }
+}
+
+/** The present status as one sentence, for those who hear it. */
+export function useStatusSentence(): string {
+  return useSaid(useStatus())?.title ?? "";
 }
 
 /** Who one is, what happens to words, and the one question that has to be asked. */
@@ -212,29 +228,50 @@ export function StatusBanner({ status }: { status: Status }) {
 function StatusPicture({ status }: { status: Status }) {
   const lonely = status.kind === "alone" || status.kind === "alone_everywhere";
   const moving = status.kind === "finding" || status.kind === "connecting";
-  const broken = !lonely && !moving;
+  // Those further out are told of by the relay as a number, and drawn as so many.
+  const beyond = status.kind === "alone" ? Math.min(status.wider.count, 12) : 0;
+  if (lonely) {
+    return (
+      <svg width="120" height="120" viewBox="-60 -60 120 120" aria-hidden="true">
+        <circle
+          r="54"
+          fill="none"
+          stroke="var(--line-strong)"
+          strokeWidth="1.5"
+          strokeDasharray="1 6"
+          strokeLinecap="round"
+        />
+        {Array.from({ length: beyond }, (_, index) => {
+          const angle = -0.9 + (index * 2 * Math.PI) / Math.max(beyond, 5);
+          const key = `${index}`;
+          return (
+            <circle key={key} r="4" cx={Math.cos(angle) * 43} cy={Math.sin(angle) * 43} fill="var(--speak)" />
+          );
+        })}
+        <circle r="28" fill="var(--circle-edge)" stroke="var(--accent)" strokeWidth="2.5" />
+        <circle r="4" fill="var(--accent)" />
+      </svg>
+    );
+  }
   return (
     <svg width="104" height="64" viewBox="-52 -32 104 64" aria-hidden="true">
       <circle
-        cx={lonely ? 0 : -14}
+        cx="-14"
         r="24"
         fill="var(--circle-edge)"
         stroke="var(--accent)"
         strokeWidth="2"
         className={moving ? "breathe" : ""}
       />
-      {!lonely && (
-        <circle
-          cx="14"
-          r="24"
-          fill="none"
-          stroke={broken ? "var(--line-strong)" : "var(--speak)"}
-          strokeWidth="2"
-          strokeDasharray={broken ? "3 5" : undefined}
-          strokeLinecap="round"
-        />
-      )}
-      {lonely && <circle r="3" fill="var(--accent)" />}
+      <circle
+        cx="14"
+        r="24"
+        fill="none"
+        stroke={moving ? "var(--speak)" : "var(--line-strong)"}
+        strokeWidth="2"
+        strokeDasharray={moving ? undefined : "3 5"}
+        strokeLinecap="round"
+      />
     </svg>
   );
 }

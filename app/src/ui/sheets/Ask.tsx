@@ -1,5 +1,5 @@
 import { configureVoice, joinVoice, saveSettings, useApp } from "../../state/store";
-import { show } from "../../state/ui";
+import { show, useUi } from "../../state/ui";
 import { useWords } from "../hooks";
 import { Button } from "../kit";
 import { SheetFrame } from "./Sheets";
@@ -12,7 +12,10 @@ export function VoiceAsk() {
     show(null);
     await saveSettings({ voice_explained: true });
     configureVoice({ hide_address: hide });
+    // Whoever has just said "Talk" talks: another press would be one too many.
+    useUi.setState({ talk: "locked" });
     await joinVoice();
+    if (useApp.getState().app.microphone === "denied") useUi.setState({ talk: "idle" });
   };
   return (
     <SheetFrame title={t("ask.title")}>

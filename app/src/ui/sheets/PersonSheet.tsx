@@ -16,13 +16,22 @@ import { Switch } from "./Switch";
 const REASONS: ReportReason[] = ["spam", "abuse", "illegal", "other"];
 
 /** Everything about one person, and everything that can be done about them. */
-export function PersonSheet({ peer, message }: { peer: PeerId; message: MessageId | undefined }) {
+export function PersonSheet({
+  peer,
+  message,
+  report,
+}: {
+  peer: PeerId;
+  message: MessageId | undefined;
+  /** Whether it is opened for a report. */
+  report: boolean;
+}) {
   const { t, language } = useWords();
   const person = useApp((s) => s.people[peer]);
   const said = useApp((s) => s.messages.findLast((m) => m.message.from === peer)?.message.username);
   const status = useApp((s) => (s.voice.phase === "off" ? undefined : s.voicePeople[peer]));
   const quality = useApp((s) => s.quality[peer]);
-  const [reporting, setReporting] = useState(false);
+  const [reporting, setReporting] = useState(report);
   const name = person?.username ?? said ?? "";
   const words = person?.in_voice ? voiceWords(person, status, quality) : null;
   return (

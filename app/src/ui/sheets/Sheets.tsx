@@ -52,7 +52,7 @@ function widthOf(sheet: Sheet): string {
 function Inside({ sheet }: { sheet: Sheet }) {
   switch (sheet.kind) {
     case "person":
-      return <PersonSheet peer={sheet.peer} message={sheet.message} />;
+      return <PersonSheet peer={sheet.peer} message={sheet.message} report={sheet.report ?? false} />;
     case "settings":
       return <SettingsSheet section={sheet.section} />;
     case "place":
