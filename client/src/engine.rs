@@ -93,6 +93,17 @@ impl EngineConfig {
 #[error("this connection has been shut down; start a new one")]
 pub struct EngineEnded;
 
+/// Why a command could not be given at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotGiven {
+    /// Too many commands wait.
+    #[error("too much has been asked for at once; try again in a moment")]
+    Busy,
+    /// There is no engine any more.
+    #[error(transparent)]
+    Ended(#[from] EngineEnded),
+}
+
 /// Gives an engine its commands. The engine ends when all of these are dropped.
 #[derive(Clone, Debug)]
 pub struct EngineHandle {
@@ -103,6 +114,17 @@ impl EngineHandle {
     /// Gives a command; waits while many are waiting.
     pub async fn send(&self, command: Command) -> Result<(), EngineEnded> {
         self.commands.send(command).await.map_err(|_| EngineEnded)
+    }
+
+    /// Gives a command without waiting, so that commands keep the order in which they are given.
+    ///
+    /// # Errors
+    /// When as many commands wait already as may, or when the engine has ended.
+    pub fn try_send(&self, command: Command) -> Result<(), NotGiven> {
+        self.commands.try_send(command).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => NotGiven::Busy,
+            mpsc::error::TrySendError::Closed(_) => EngineEnded.into(),
+        })
     }
 
     /// Says something to everyone in range, and gives the id by which events tell what becomes of

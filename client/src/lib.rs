@@ -10,10 +10,12 @@
 //! - [`cloak`]: from where the device is to what may be known of it, [`budget`]: how often,
 //!   [`placement`]: and what the relay knows.
 //! - [`voice`]: who is in voice, and what is chosen about it.
+//! - [`check_relay`]: whether an address is that of a relay, before anybody moves there.
 //! - [`backoff`]: when to try the relay again, [`clock`]: time that goes on while the device sleeps.
 
 pub mod backoff;
 pub mod budget;
+mod check;
 pub mod cloak;
 pub mod clock;
 mod command;
@@ -31,8 +33,9 @@ pub mod timeline;
 pub mod typing;
 pub mod voice;
 
+pub use check::{RelayCheck, check_relay};
 pub use command::Command;
-pub use engine::{Engine, EngineConfig, EngineEnded, EngineHandle, EventReceiver};
+pub use engine::{Engine, EngineConfig, EngineEnded, EngineHandle, EventReceiver, NotGiven};
 pub use event::{
     ChatMessage, ConnectionState, Event, FailedReason, Me, OfflineReason, RemovedReason, Snapshot,
     StopReason, Waiting, Whereabouts,

@@ -9,6 +9,7 @@ use futures_util::{SinkExt, StreamExt};
 use neartalk_shared::{
     ApiError, ClientFrame, ServerFrame, SessionId, Username, http::CreatedSession,
 };
+use reqwest::StatusCode;
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::{
     net::TcpStream,
@@ -132,6 +133,12 @@ impl Network {
             from_relay,
         }
     }
+}
+
+/// Asks a relay whether it is well, and gives its status and body; if it does not answer, why.
+pub async fn ask_health(relay: &RelayUrl) -> Result<(StatusCode, Vec<u8>), String> {
+    let (http, _) = tools(relay, Timing::default())?;
+    open::ask_health(&http, relay).await
 }
 
 /// The certificates that this system trusts; none are needed for an unencrypted relay.

@@ -3,6 +3,7 @@
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use reqwest::Url;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The address of a relay, parsed once: `https://host[:port][/prefix]`, `http://…`, or just
@@ -10,7 +11,8 @@ use thiserror::Error;
 ///
 /// An address without a scheme means TLS, except for this very machine (`localhost`, 127.0.0.0/8,
 /// `::1`), where it means none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RelayUrl {
     /// `http` or `https`, with a path that ends in a slash.
     base: Url,
@@ -98,6 +100,11 @@ impl RelayUrl {
         self.at("api/session/create")
     }
 
+    /// `GET` here to learn whether the relay is well.
+    pub(crate) fn health(&self) -> Url {
+        self.at("api/health")
+    }
+
     /// The socket.
     pub(crate) fn socket(&self) -> String {
         // `Url` refuses to change between some schemes, so the text is changed instead.
@@ -123,6 +130,20 @@ impl FromStr for RelayUrl {
 
     fn from_str(s: &str) -> Result<Self, InvalidRelayUrl> {
         Self::parse(s)
+    }
+}
+
+impl TryFrom<String> for RelayUrl {
+    type Error = InvalidRelayUrl;
+
+    fn try_from(s: String) -> Result<Self, Self::Error> {
+        Self::parse(&s)
+    }
+}
+
+impl From<RelayUrl> for String {
+    fn from(url: RelayUrl) -> Self {
+        url.to_string()
     }
 }
 

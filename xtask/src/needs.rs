@@ -65,6 +65,27 @@ pub const ALSA: Need = Need {
     test: Test::Library("alsa"),
     source: Source::Apt("libasound2-dev"),
 };
+/// For building the app on Linux.
+pub const WINDOW: [Need; 3] = [
+    Need {
+        name: "the WebKitGTK library",
+        why: "the app's window is drawn with it",
+        test: Test::Library("webkit2gtk-4.1"),
+        source: Source::Apt("libwebkit2gtk-4.1-dev"),
+    },
+    Need {
+        name: "the app indicator library",
+        why: "the app's icon in the tray is shown through it",
+        test: Test::Library("ayatana-appindicator3-0.1"),
+        source: Source::Apt("libayatana-appindicator3-dev"),
+    },
+    Need {
+        name: "the librsvg library",
+        why: "the app's icons are read with it",
+        test: Test::Library("librsvg-2.0"),
+        source: Source::Apt("librsvg2-dev"),
+    },
+];
 /// For the tests of the sound devices on Linux.
 pub const PULSEAUDIO: Need = Need {
     name: "pulseaudio",

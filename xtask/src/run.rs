@@ -1,4 +1,4 @@
-//! `cargo xtask run`: a relay on this machine, and the terminal client on it.
+//! `cargo xtask run`: a relay on this machine, and the app or the terminal client on it.
 
 use std::{
     fs::{self, File},
@@ -14,8 +14,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     cargo::{build, find, root},
-    needs,
-    process::{Guard, Interrupt, Process, Terminal},
+    needs::{self, Need},
+    process::{Ended, Guard, Interrupt, Process, Terminal},
+    typescript,
 };
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -28,9 +29,9 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long a client that was told to stop may take before it is made to.
 const CLIENT_GRACE: Duration = Duration::from_secs(3);
 
-/// Start a relay that keeps everything in memory and, at a terminal, the terminal client on it.
+/// Start a relay that keeps everything in memory, and open the app on it.
 ///
-/// Everything ends with the client, or with Ctrl-C.
+/// Everything ends with the app, or with Ctrl-C. Without a display only the relay runs.
 #[derive(clap::Args)]
 pub struct Args {
     /// Install what the operating system lacks without asking, and ask nothing else either.
@@ -39,41 +40,56 @@ pub struct Args {
     /// Address and port of the relay [default: 127.0.0.1:8080, or a free port when that is taken]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Where you are, as LATITUDE,LONGITUDE in degrees; without it you are asked.
-    #[arg(long, value_name = "LAT,LON", allow_hyphen_values = true)]
-    at: Option<String>,
     /// Build with optimisations: starts later, runs faster.
     #[arg(long)]
     release: bool,
-    /// Passed on to the terminal client, such as `-- --name Fox --radius 300`.
-    #[arg(last = true)]
+    /// Start the terminal client instead of the app.
+    #[arg(long)]
+    terminal: bool,
+    /// Where the terminal client is, as LATITUDE,LONGITUDE in degrees; without it you are asked.
+    #[arg(
+        long,
+        value_name = "LAT,LON",
+        allow_hyphen_values = true,
+        requires = "terminal"
+    )]
+    at: Option<String>,
+    /// Passed on to the terminal client, such as `--terminal -- --name Fox --radius 300`.
+    #[arg(last = true, requires = "terminal")]
     client: Vec<String>,
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
     let at_terminal = io::stdin().is_terminal();
-    let mut needs = vec![needs::C_COMPILER, needs::CMAKE];
-    if cfg!(target_os = "linux") {
-        needs.extend([needs::PKG_CONFIG, needs::ALSA]);
-    }
-    needs::provide(&needs, args.yes)?;
+    let client = match (args.terminal, has_display(), at_terminal) {
+        (true, _, true) => Client::Terminal,
+        (false, true, _) => Client::Window,
+        _ => Client::None,
+    };
+    needs::provide(&needs_of(client), args.yes)?;
     // Asked before anything is built, so that nobody has to wait for the question.
-    let place = if at_terminal { place(&args)? } else { None };
+    let place = match client {
+        Client::Terminal => place(&args)?,
+        Client::Window | Client::None => None,
+    };
 
     let guard = Guard {
         interrupt: Interrupt::listen()?,
         deadline: None,
     };
-    println!(
-        "Building the relay and the terminal client; the first time takes a few minutes, later ones seconds."
-    );
-    let packages = ["-p", "neartalk-relay", "-p", "neartalk-client", "--bins"];
-    let mut arguments = packages.to_vec();
+    println!("Building; the first time takes a few minutes, later ones seconds.");
+    let mut arguments = vec!["--bins", "-p", "neartalk-relay"];
+    arguments.extend(match client {
+        Client::Window => ["-p", "neartalk-app"],
+        Client::Terminal | Client::None => ["-p", "neartalk-client"],
+    });
     if args.release {
         arguments.push("--release");
     }
+    if client == Client::Window {
+        build_interface(&guard)?;
+    }
     let programs = build(&arguments, &guard)?;
-    let headless = find(&programs, "neartalk-headless")?;
 
     let listen = match args.listen {
         Some(address) => address,
@@ -84,30 +100,76 @@ pub fn run(args: Args) -> Result<ExitCode> {
     command.args(["--listen", &listen.to_string()]);
     let mut relay = Relay::start(&mut command, log.as_deref(), &guard)?;
     println!("The relay is running at {}", relay.url);
+    if let Some(log) = &log {
+        println!("Its log is in {}", log.display());
+    }
 
-    if at_terminal {
-        if let Some(log) = &log {
-            println!("Its log is in {}", log.display());
+    let mut program = match client {
+        Client::Window => {
+            let mut app = Command::new(find(&programs, "neartalk")?);
+            app.env("NEARTALK_RELAY", &relay.url);
+            app
         }
-        let mut client = Command::new(headless);
-        client.args(["--relay", &relay.url]);
-        if let Some(place) = place {
-            client.arg(format!("--at={place}"));
+        Client::Terminal => {
+            let mut client = Command::new(find(&programs, "neartalk-headless")?);
+            client.args(["--relay", &relay.url]);
+            if let Some(place) = place {
+                client.arg(format!("--at={place}"));
+            }
+            client.args(&args.client);
+            client
         }
-        client.args(&args.client);
-        let _terminal = Terminal::remember();
-        let mut client = Process::start_in_foreground(&mut client)?;
-        let code = talk(&mut client, &mut relay, &guard)?;
-        relay.process.stop()?;
-        Ok(code)
-    } else {
-        println!(
-            "There is no terminal here, so no client was started. From another one:\n  {} --relay {} --at={}\nCtrl-C stops the relay.",
-            headless.display(),
-            relay.url,
-            args.at.as_deref().unwrap_or(DEFAULT_PLACE)
-        );
-        serve(&mut relay, &guard)
+        Client::None => {
+            println!(
+                "There is no {} here, so no client was started. From another one:\n  {} --relay {} --at={}\nCtrl-C stops the relay.",
+                if args.terminal { "terminal" } else { "display" },
+                find(&programs, "neartalk-headless")?.display(),
+                relay.url,
+                args.at.as_deref().unwrap_or(DEFAULT_PLACE)
+            );
+            return serve(&mut relay, &guard);
+        }
+    };
+    let _terminal = Terminal::remember();
+    let mut program = Process::start_in_foreground(&mut program)?;
+    let code = talk(&mut program, &mut relay, &guard)?;
+    relay.process.stop()?;
+    Ok(code)
+}
+
+/// What is started beside the relay.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Client {
+    Window,
+    Terminal,
+    None,
+}
+
+fn has_display() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !cfg!(target_os = "linux") || is_set("DISPLAY") || is_set("WAYLAND_DISPLAY")
+}
+
+fn needs_of(client: Client) -> Vec<Need> {
+    let mut needs = vec![needs::C_COMPILER, needs::CMAKE];
+    if cfg!(target_os = "linux") {
+        needs.extend([needs::PKG_CONFIG, needs::ALSA]);
+    }
+    if client == Client::Window {
+        needs.extend([needs::NODE, needs::NPM]);
+        if cfg!(target_os = "linux") {
+            needs.extend(needs::WINDOW);
+        }
+    }
+    needs
+}
+
+fn build_interface(guard: &Guard) -> Result<()> {
+    match typescript::build_window(guard)? {
+        Ended::Exited(status) if status.success() => Ok(()),
+        Ended::Exited(_) => bail!("the interface could not be built; what npm said is above"),
+        Ended::Interrupted => bail!("interrupted while building"),
+        Ended::OutOfTime => bail!("building the interface ran out of time"),
     }
 }
 

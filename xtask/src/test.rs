@@ -56,6 +56,7 @@ pub fn test(args: Args) -> Result<ExitCode> {
             needs::COTURN,
             needs::IPTABLES,
         ]);
+        needs.extend(needs::WINDOW);
     }
     if args.filter.is_none() {
         needs::provide(&needs, args.yes)?;

@@ -56,6 +56,30 @@ fn install(folder: &Path, guard: &Guard) -> Result<Ended> {
     run(npm(folder).arg("ci").args(quietly), guard)
 }
 
+/// Builds the window's interface into `app/dist`, from which the shell takes it.
+pub fn build_window(guard: &Guard) -> Result<Ended> {
+    let app = root().join("app");
+    if !is_installed(&app) {
+        let installed = install(&app, guard)?;
+        if !matches!(installed, Ended::Exited(status) if status.success()) {
+            return Ok(installed);
+        }
+    }
+    run(npm(&app).args(["run", "--silent", "build"]), guard)
+}
+
+/// Whether npm has fetched what the lock file names since that was last changed.
+fn is_installed(folder: &Path) -> bool {
+    let changed = |file: &str| fs::metadata(folder.join(file)).and_then(|file| file.modified());
+    match (
+        changed("package-lock.json"),
+        changed("node_modules/.package-lock.json"),
+    ) {
+        (Ok(named), Ok(fetched)) => fetched >= named,
+        _ => false,
+    }
+}
+
 /// Checks the window: types, lints, tests, catalogues, and how large it is when built.
 pub fn check_window(guard: &Guard) -> Result<Ended> {
     let app = root().join("app");

@@ -128,24 +128,44 @@ async fn create_session(
     let request = http
         .post(relay.create_session())
         .json(&CreateSession { username });
-    let mut response = request.send().await.map_err(CreateError::Http)?;
+    let response = request.send().await.map_err(CreateError::Http)?;
     let status = response.status();
     let after = response.headers().get(RETRY_AFTER);
     let after = after.and_then(|v| v.to_str().ok()?.parse().ok());
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(CreateError::Http)? {
-        body.extend_from_slice(&chunk);
-        if body.len() > BODY_MAX {
-            return Err(CreateError::End(not_a_relay(
-                "its answer is too long".into(),
-            )));
-        }
-    }
+    let Some(body) = read(response).await.map_err(CreateError::Http)? else {
+        return Err(CreateError::End(not_a_relay(
+            "its answer is too long".into(),
+        )));
+    };
     if !status.is_success() {
         return Err(CreateError::End(refused(status, after, &body)));
     }
     serde_json::from_slice(&body)
         .map_err(|_| CreateError::End(not_a_relay("its answer is not that of a relay".into())))
+}
+
+/// Asks whether a relay is well. The body of what is longer than any relay's answer is left out.
+pub(super) async fn ask_health(
+    http: &reqwest::Client,
+    relay: &RelayUrl,
+) -> Result<(StatusCode, Vec<u8>), String> {
+    let response = http.get(relay.health()).send().await;
+    let response = response.map_err(|e| innermost(&e))?;
+    let status = response.status();
+    let body = read(response).await.map_err(|e| innermost(&e))?;
+    Ok((status, body.unwrap_or_default()))
+}
+
+/// The body, unless it is longer than any that a relay sends.
+async fn read(mut response: reqwest::Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > BODY_MAX {
+            return Ok(None);
+        }
+    }
+    Ok(Some(body))
 }
 
 /// What an answer over HTTP means that is no success.

@@ -1,0 +1,119 @@
+//! What the window may ask for. Each parses, hands over, and answers; none decides.
+
+use neartalk_client::{Command, RelayCheck, RelayUrl};
+use neartalk_shared::Place;
+use tauri::{State, Url};
+
+use crate::{
+    error::{CommandError, CommandErrorCode},
+    host::Host,
+    invite,
+    settings::{Settings, SettingsPatch},
+    system::{self, Section},
+    told::{AppStart, MicrophonePermission, Notification},
+};
+
+/// A label of a place is a city's name, or coordinates.
+const LABEL_MAX: usize = 200;
+
+/// What the window has to know when it opens. The engine tells a snapshot after it.
+#[tauri::command]
+pub async fn start(host: State<'_, Host>) -> Result<AppStart, CommandError> {
+    host.begin().await
+}
+
+/// Gives the engine a command.
+// Not async, as those may overtake each other: a key is let go after it was pressed.
+#[tauri::command]
+pub fn command(host: State<'_, Host>, command: Command) -> Result<(), CommandError> {
+    host.command(command)
+}
+
+/// Changes settings, and answers with all of them.
+#[tauri::command]
+pub async fn save_settings(
+    host: State<'_, Host>,
+    patch: SettingsPatch,
+) -> Result<Settings, CommandError> {
+    host.save(patch).await
+}
+
+/// Looks for this device's place from now on.
+#[tauri::command]
+pub async fn use_location(host: State<'_, Host>) -> Result<(), CommandError> {
+    host.use_location().await
+}
+
+/// Takes a place that was chosen by hand.
+#[tauri::command]
+pub async fn place_by_hand(
+    host: State<'_, Host>,
+    lat: f64,
+    lon: f64,
+    label: Option<String>,
+) -> Result<(), CommandError> {
+    let invalid = |message: String| CommandError::new(CommandErrorCode::InvalidLocation, message);
+    let place = Place::new(lat, lon).map_err(|e| invalid(e.to_string()))?;
+    if label.as_ref().is_some_and(|label| label.len() > LABEL_MAX) {
+        return Err(invalid("the place's name is too long".into()));
+    }
+    host.place_by_hand(place, label).await
+}
+
+/// Asks for the microphone where the system wants that.
+#[tauri::command]
+pub async fn ask_microphone() -> Result<MicrophonePermission, CommandError> {
+    Ok(system::ask_microphone())
+}
+
+/// Opens the system's own settings.
+#[tauri::command]
+pub async fn open_system_settings(section: Section) -> Result<(), CommandError> {
+    system::open_settings(section)
+}
+
+/// Opens a link outside, after the person has agreed.
+#[tauri::command]
+pub async fn open_link(url: String) -> Result<(), CommandError> {
+    let parsed = Url::parse(&url).ok();
+    let link = parsed.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    match link {
+        Some(link) => system::open(link.as_str()),
+        None => Err(CommandError::new(
+            CommandErrorCode::InvalidLink,
+            "Only links to web pages are opened.",
+        )),
+    }
+}
+
+/// Asks an address whether it is that of a relay, and whether all is well there.
+#[tauri::command]
+pub async fn check_relay(address: String) -> Result<RelayCheck, CommandError> {
+    Ok(neartalk_client::check_relay(&address).await)
+}
+
+/// Leaves the present relay for another.
+#[tauri::command]
+pub async fn change_relay(host: State<'_, Host>, address: String) -> Result<(), CommandError> {
+    let relay = RelayUrl::parse(&address)
+        .map_err(|e| CommandError::new(CommandErrorCode::InvalidRelay, e.to_string()))?;
+    host.change_relay(relay).await
+}
+
+/// A link that brings others to this relay.
+#[tauri::command]
+pub async fn invite_link(host: State<'_, Host>) -> Result<String, CommandError> {
+    Ok(invite::link_to(&host.relay().await?))
+}
+
+/// Shows a notification.
+#[tauri::command]
+pub async fn notify(notification: Notification) -> Result<(), CommandError> {
+    system::notify(notification)
+}
+
+/// Leaves and forgets everything at once, and begins anew.
+#[tauri::command]
+pub async fn panic(host: State<'_, Host>) -> Result<AppStart, CommandError> {
+    host.panic().await
+}

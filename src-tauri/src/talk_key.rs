@@ -1,0 +1,54 @@
+//! The key to talk while another window has the focus.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// A key with its modifiers, such as `Ctrl+Shift+Space`. Without a modifier only what types nothing
+/// may be one, as it is taken from every other window.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TalkKey(String);
+
+/// Why something is no key to talk with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum InvalidTalkKey {
+    /// Not written as a key is.
+    #[error("a key is written like Ctrl+Shift+Space")]
+    Malformed,
+}
+
+const LONGEST: usize = 64;
+
+impl FromStr for TalkKey {
+    type Err = InvalidTalkKey;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '+';
+        if text.is_empty() || text.len() > LONGEST || !text.chars().all(is_plain) {
+            return Err(InvalidTalkKey::Malformed);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for TalkKey {
+    type Error = InvalidTalkKey;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<TalkKey> for String {
+    fn from(key: TalkKey) -> Self {
+        key.0
+    }
+}
+
+impl fmt::Display for TalkKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

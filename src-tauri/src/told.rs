@@ -1,0 +1,146 @@
+//! What the shell tells the window.
+
+use serde::{Deserialize, Serialize};
+
+use crate::settings::Settings;
+
+/// What the shell knows when the window opens.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AppStart {
+    /// What it runs on.
+    pub platform: Platform,
+    /// Of this program.
+    pub version: String,
+    /// What has been chosen.
+    pub settings: Settings,
+    /// How it stands with this device's place.
+    pub place: PlaceState,
+    /// Whether the microphone may be used.
+    pub microphone: MicrophonePermission,
+    /// Whether this system lets a key talk while another window has the focus.
+    pub can_global_key: bool,
+    /// Whether NearTalk can start when the person logs in.
+    pub can_autostart: bool,
+}
+
+/// What the shell tells by itself.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum AppEvent {
+    /// It stands otherwise with this device's place.
+    Place {
+        /// How.
+        place: PlaceState,
+    },
+    /// Whether the microphone may be used has changed.
+    Microphone {
+        /// Whether it may.
+        permission: MicrophonePermission,
+    },
+    /// Settings have changed without the window's doing.
+    Settings {
+        /// All of them.
+        settings: Settings,
+    },
+    /// A `neartalk://join?relay=…` link was opened.
+    Invited {
+        /// The relay's address.
+        relay: String,
+    },
+    /// A notification or the tray asks for something.
+    Open {
+        /// For what.
+        what: Part,
+    },
+}
+
+/// A part of the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// What is said.
+    Chat,
+    /// What can be chosen.
+    Settings,
+}
+
+/// How it stands with this device's place. It never holds coordinates of a measured place.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum PlaceState {
+    /// Nobody has asked for it.
+    #[default]
+    Unasked,
+    /// It is being looked for.
+    Finding,
+    /// It is known, and followed.
+    Live,
+    /// It was chosen by hand.
+    ByHand {
+        /// Degrees north.
+        lat: f64,
+        /// Degrees east.
+        lon: f64,
+        /// What it is called there, if anything.
+        label: Option<String>,
+    },
+    /// The system or the person does not allow it.
+    Denied,
+    /// It can't be had.
+    Unavailable {
+        /// Why, and what to do.
+        message: String,
+    },
+}
+
+/// Whether the microphone may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MicrophonePermission {
+    /// The system will ask.
+    Unasked,
+    /// It may.
+    Granted,
+    /// It may not.
+    Denied,
+}
+
+/// What this program runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "as they say")]
+pub enum Platform {
+    Linux,
+    Macos,
+    Windows,
+    Android,
+    Ios,
+}
+
+impl Platform {
+    /// This one.
+    pub const fn this() -> Self {
+        if cfg!(target_os = "macos") {
+            Self::Macos
+        } else if cfg!(windows) {
+            Self::Windows
+        } else if cfg!(target_os = "android") {
+            Self::Android
+        } else if cfg!(target_os = "ios") {
+            Self::Ios
+        } else {
+            Self::Linux
+        }
+    }
+}
+
+/// A notification as the window wants it shown. The window decides what may stand in it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Notification {
+    /// Its first line.
+    pub title: String,
+    /// The rest.
+    pub body: String,
+    /// A later one with the same takes the place of an earlier one.
+    pub tag: String,
+}
