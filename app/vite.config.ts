@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import tailwindcss from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
@@ -6,6 +7,9 @@ export default defineConfig(({ mode }) => ({
   plugins: [react(), tailwindcss()],
   // The scripted backend is for demonstration and tests: a release holds none of it.
   define: { __DEMO__: JSON.stringify(mode === "demo" || mode === "test") },
+  resolve: {
+    alias: { "react-remove-scroll": fileURLToPath(new URL("src/ui/RemoveScroll.tsx", import.meta.url)) },
+  },
   clearScreen: false,
   server: { port: 5173, strictPort: true },
   build: {

@@ -18,18 +18,26 @@ const TYPES = {
 };
 
 /** As the shell sets it: the page must work under it. */
-const CSP =
-  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'";
+const SHELL = JSON.parse(await readFile(join(here, "../../src-tauri/tauri.conf.json"), "utf8"));
+const CSP = Object.entries({ ...SHELL.app.security.csp, "connect-src": "'self'" })
+  .map(([what, from]) => `${what} ${from}`)
+  .join("; ");
 
 export async function serve() {
   const server = createServer(async (request, response) => {
     const { pathname: path, searchParams: query } = new URL(request.url ?? "/", "http://localhost");
     const file = join(dist, normalize(path === "/" ? "/index.html" : path));
+    if (path === "/large.css") {
+      response.writeHead(200, { "content-type": TYPES[".css"] }).end("html { font-size: 200% !important }");
+      return;
+    }
     try {
       if (!file.startsWith(dist)) throw new Error("outside");
       let body = await readFile(file);
       // As if the person had chosen letters twice as large.
-      if (query.has("large")) body = String(body).replace("<html", '<html style="font-size: 200%"');
+      if (query.has("large")) {
+        body = String(body).replace("</head>", '<link rel="stylesheet" href="/large.css"></head>');
+      }
       response.writeHead(200, {
         "content-type": TYPES[extname(file)] ?? "application/octet-stream",
         "content-security-policy": CSP,

@@ -119,6 +119,30 @@ const PATHS = {
       expect((await page.getByRole("textbox").inputValue()) === "a b", "Space can't be typed");
     },
   },
+  "a key of one's own talks also while one types": {
+    scenario: "own-key",
+    size: WIDE,
+    async run(page) {
+      await page.getByRole("button", { name: "Settings" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Voice" }).click();
+      await page.getByRole("button", { name: "None", exact: true }).click();
+      await page.keyboard.press("Control+Shift+KeyK");
+      await page.getByRole("button", { name: "Ctrl+Shift+K" }).waitFor();
+      await page.keyboard.press("Escape");
+      await page.evaluate(() => window.__scripted.backend.command({ type: "voice_join" }));
+      await advance(page, 800);
+      await page.getByRole("textbox").focus();
+      await page.keyboard.down("Control");
+      await page.keyboard.down("Shift");
+      await page.keyboard.down("KeyK");
+      expect(last(await asked(page), "voice_press")?.pressed === true, "it does not talk");
+      await page.keyboard.up("Control");
+      await page.keyboard.up("KeyK");
+      await page.keyboard.up("Shift");
+      expect(last(await asked(page), "voice_press")?.pressed === false, "it does not let go");
+      expect((await page.getByRole("textbox").inputValue()) === "", "it types");
+    },
+  },
   "the first press asks once, then joins; hold talks, sliding up locks": {
     scenario: "voice-new",
     size: PHONE,
@@ -211,6 +235,8 @@ const PATHS = {
     scenario: "lively",
     size: WIDE,
     async run(page) {
+      await page.evaluate(() => window.__scripted.backend.hear(2, "Nobody must see this"));
+      await page.getByText("Nobody must see this").last().waitFor({ state: "attached" });
       const took = await page.evaluate(
         () =>
           new Promise((resolve) => {
@@ -229,7 +255,10 @@ const PATHS = {
       expect((await calls(page)).includes("panic"), "the shell was not told");
       await page.getByText("You are Brave Finch").waitFor();
       const text = await page.locator("body").textContent();
-      expect(!/Blue Fox|Two seats|Quiet Otter/.test(text), "something is left on the screen");
+      expect(
+        !/Blue Fox|Two seats|Quiet Otter|Nobody must see this/.test(text),
+        "something is left on the screen",
+      );
     },
   },
   "panic by three taps on the logo, but not by two": {

@@ -1,6 +1,7 @@
 import { AudioLines, MessageCircle, Radar } from "lucide-react";
 import { lazy, Suspense, useCallback, useEffect } from "react";
 import { chosenLanguage, speak } from "./i18n";
+import { comboOf } from "./lib/keys";
 import { panic, talkDown, talkUp, useApp } from "./state/store";
 import { type Tab, useUi } from "./state/ui";
 import { Chat, useChatInSight } from "./ui/Chat";
@@ -167,6 +168,11 @@ function isBusy(target: EventTarget | null): boolean {
   );
 }
 
+/** The key of a combination that is let go when it ends, whichever of its modifiers goes before. */
+function lastOf(combo: string): string {
+  return combo.slice(combo.lastIndexOf("+") + 1);
+}
+
 /** Space talks, wherever nothing else wants it; Ctrl+Shift+X erases everything. */
 function useKeys(): void {
   const down = useCallback((event: KeyboardEvent) => {
@@ -175,13 +181,22 @@ function useKeys(): void {
       void panic();
       return;
     }
+    const { app, located } = useApp.getState();
+    // Where the system has keys for every window, it takes them from this one too.
+    if (!app.can_global_key && app.settings.talk_key === comboOf(event)) {
+      event.preventDefault();
+      if (!event.repeat && located) talkDown();
+      return;
+    }
     if (event.code !== "Space" || event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
-    if (isBusy(event.target) || !useApp.getState().located) return;
+    if (isBusy(event.target) || !located) return;
     event.preventDefault();
     talkDown();
   }, []);
   const up = useCallback((event: KeyboardEvent) => {
-    if (event.code === "Space") talkUp();
+    const { app } = useApp.getState();
+    const own = app.can_global_key ? null : app.settings.talk_key;
+    if (event.code === "Space" || (own !== null && comboOf(event).endsWith(lastOf(own)))) talkUp();
   }, []);
   useWindowKey("keydown", down);
   useWindowKey("keyup", up);

@@ -11,7 +11,7 @@ import { chime } from "./sounds";
  */
 export function Live() {
   const { t } = useWords();
-  const [said, setSaid] = useState("");
+  const [said, setSaid] = useState({ id: "", words: "" });
   const messages = useApp((s) => s.messages);
   const settings = useApp((s) => s.app.settings);
   const phase = useApp((s) => s.voice.phase);
@@ -28,7 +28,8 @@ export function Live() {
     if (!last || fresh.length > 5) return;
     const { username, text, from, id } = last.message;
     const plain = splitQuote(text).rest;
-    setSaid(t(last.mentionsMe ? "live.mention" : "live.message", { name: username, text: plain }));
+    const words = t(last.mentionsMe ? "live.mention" : "live.message", { name: username, text: plain });
+    setSaid({ id, words });
     if (last.mentionsMe && settings.sounds) chime("mention");
     const wanted = last.mentionsMe ? settings.notify_mentions : settings.notify_messages;
     if (!wanted || (!document.hidden && document.hasFocus())) return;
@@ -46,6 +47,9 @@ export function Live() {
       .catch(() => {});
   }, [messages, settings, t]);
 
+  // What has gone is gone from here too: blocked, dissolved, or erased in a hurry.
+  const there = messages.some((m) => m.message.id === said.id);
+
   const before = useRef(phase);
   useEffect(() => {
     if (phase === "in_voice" && before.current !== "in_voice" && settings.sounds) chime("joined");
@@ -55,7 +59,7 @@ export function Live() {
   return (
     <>
       <p aria-live="polite" className="sr-only">
-        {said}
+        {there && said.words}
       </p>
       <p role="status" className="sr-only">
         {status}

@@ -16,6 +16,8 @@ export interface Scenario {
   microphone?: MicrophonePermission;
   /** Nobody has given this person a name yet. */
   nameless?: boolean;
+  /** Whether the system has keys for all windows; it has, unless this says no. */
+  globalKey?: boolean;
   /** Whether joining voice ends. */
   joins?: boolean;
   /** Instead of a microphone. */
@@ -62,6 +64,7 @@ export const SCENARIOS: Record<string, Scenario> = {
       world.changeVoice(world.peer(6), { cannot_hear_you: true });
     },
   },
+  "own-key": { settings: EXPLAINED, globalKey: false },
   "voice-new": { settings: { voice_explained: false }, microphone: "unasked" },
   "voice-joining": { settings: EXPLAINED, joins: false, play: small },
   "mic-none": {

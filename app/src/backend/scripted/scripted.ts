@@ -367,7 +367,7 @@ export class ScriptedBackend implements Backend {
       settings: this.settings,
       place: this.place,
       microphone: this.microphone,
-      can_global_key: true,
+      can_global_key: this.scenario.globalKey ?? true,
       can_autostart: true,
     };
   }

@@ -3,6 +3,7 @@ import type { Device, DeviceChoice, Language, RelayCheck } from "../../backend/t
 import { LANGUAGES } from "../../i18n";
 import { distance, number } from "../../lib/format";
 import { tagOf } from "../../lib/glyph";
+import { comboOf, isModifier } from "../../lib/keys";
 import { hostOf } from "../../state/status";
 import { attempt, command, configureVoice, panic, saveSettings, useApp, world } from "../../state/store";
 import { type SettingsSection, show } from "../../state/ui";
@@ -244,7 +245,7 @@ function Voice() {
             />
           </div>
         )}
-        {app.can_global_key && <TalkKey />}
+        {app.platform !== "android" && app.platform !== "ios" && <TalkKey everywhere={app.can_global_key} />}
         <Switch
           label={t("settings.hide_address")}
           hint={t("settings.hide_address_hint")}
@@ -341,10 +342,8 @@ function MicTest() {
   );
 }
 
-const MODIFIERS = ["Control", "Shift", "Alt", "Meta"];
-
-/** A key that talks while other windows are in front. */
-function TalkKey() {
+/** A key that talks while other windows are in front, where the system has such keys; else in this one. */
+function TalkKey({ everywhere }: { everywhere: boolean }) {
   const { t } = useWords();
   const key = useApp((s) => s.app.settings.talk_key);
   const [listening, setListening] = useState(false);
@@ -353,7 +352,7 @@ function TalkKey() {
     const down = (event: KeyboardEvent) => {
       event.preventDefault();
       event.stopPropagation();
-      if (MODIFIERS.includes(event.key)) return;
+      if (isModifier(event)) return;
       if (event.key !== "Escape") void saveSettings({ talk_key: comboOf(event) });
       setListening(false);
     };
@@ -362,8 +361,10 @@ function TalkKey() {
   }, [listening]);
   return (
     <div className="py-1.5">
-      <p>{t("settings.talk_key")}</p>
-      <p className="text-s text-text-3">{t("settings.talk_key_hint")}</p>
+      <p>{everywhere ? t("settings.talk_key") : t("settings.talk_key_here")}</p>
+      <p className="text-s text-text-3">
+        {everywhere ? t("settings.talk_key_hint") : t("settings.talk_key_here_hint")}
+      </p>
       <div className="flex gap-2 pt-1">
         <Button className="grow" aria-pressed={listening} onClick={() => setListening(!listening)}>
           <kbd className="font-sans">
@@ -378,17 +379,6 @@ function TalkKey() {
       </div>
     </div>
   );
-}
-
-/** Keys as the system's shortcuts are written. */
-function comboOf(event: KeyboardEvent): string {
-  const parts = [];
-  if (event.ctrlKey) parts.push("Ctrl");
-  if (event.altKey) parts.push("Alt");
-  if (event.shiftKey) parts.push("Shift");
-  if (event.metaKey) parts.push("Super");
-  parts.push(event.code.replace(/^(Key|Digit)/, ""));
-  return parts.join("+");
 }
 
 function Notifications() {
