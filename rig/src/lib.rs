@@ -17,3 +17,5 @@ pub mod relay;
 pub mod sound;
 #[cfg(unix)]
 pub mod turn;
+#[cfg(target_os = "linux")]
+pub mod window;

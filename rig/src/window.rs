@@ -1,0 +1,438 @@
+//! The app's real window, and a person in front of it: WebKit's own driver starts the program on a
+//! screen that nobody sees, finds what a person finds (by what it is and what it is called), and
+//! presses, types and reads.
+//!
+//! Each window has a home, a message bus and a driver of its own, so that several can be open at once.
+
+mod driver;
+
+use std::{
+    env, fs,
+    net::TcpListener,
+    os::unix::{fs::DirBuilderExt, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::{Value, json};
+use tokio::runtime::{self, Runtime};
+
+use self::driver::{Element, Mouse, Session};
+use crate::process::{GUARD, Process};
+
+const PAGE: &str = include_str!("window/page.js");
+
+/// A message bus on which nothing is started that nobody has asked for: no desktop's portal, and no
+/// daemon that outlives the test.
+const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:tmpdir=/tmp</listen>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+"#;
+
+/// What WebDriver calls the keys that have no letter.
+pub mod key {
+    /// Sends, or takes what is offered.
+    pub const ENTER: &str = "\u{e007}";
+    /// To the right.
+    pub const RIGHT: &str = "\u{e014}";
+    /// All the way to the right.
+    pub const END: &str = "\u{e010}";
+    /// With an `a` after it: marks everything.
+    pub const CONTROL: &str = "\u{e009}";
+    /// Takes away what is marked.
+    pub const BACKSPACE: &str = "\u{e003}";
+}
+
+/// A screen that nobody sees.
+#[derive(Debug)]
+pub struct Screen {
+    display: String,
+    _server: Process,
+}
+
+impl Screen {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// When there is no `Xvfb`, or it doesn't start.
+    pub fn start(width: u32, height: u32) -> Result<Self> {
+        let size = format!("{width}x{height}x24");
+        let mut command = Command::new("Xvfb");
+        command.args(["-displayfd", "1", "-screen", "0", &size, "-nolisten", "tcp"]);
+        let mut server = Process::start(&mut command)?;
+        let number =
+            server.wait_for("the number of the screen", |line| line.parse::<u32>().ok())?;
+        Ok(Self {
+            display: format!(":{number}"),
+            _server: server,
+        })
+    }
+
+    /// As in `DISPLAY`.
+    pub fn display(&self) -> &str {
+        &self.display
+    }
+
+    /// Takes a picture of the whole of it, by ImageMagick's `import`.
+    ///
+    /// # Errors
+    /// When there is no such program, or it fails.
+    pub fn picture(&self, file: &Path) -> Result<()> {
+        let mut import = Command::new("import");
+        import
+            .args(["-display", &self.display, "-window", "root"])
+            .arg(file);
+        let done = import.status().context("starting import")?;
+        if !done.success() {
+            bail!("import ended with {done}");
+        }
+        Ok(())
+    }
+}
+
+/// A folder that a program takes for its home, with the folders in it that programs want.
+#[derive(Debug)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn create() -> Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Relaxed);
+        let name = format!("neartalk-home-{}-{number}", std::process::id());
+        let it = Self(env::temp_dir().join(name));
+        // Whoever else is on this machine must not reach into the runtime folder, or D-Bus refuses it.
+        let mut maker = fs::DirBuilder::new();
+        maker.recursive(true).mode(0o700);
+        for folder in ["config", "data", "cache", "run"] {
+            maker.create(it.0.join(folder))?;
+        }
+        Ok(it)
+    }
+
+    /// Where programs keep what was chosen.
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config")
+    }
+
+    /// Lets a program live there.
+    pub fn equip(&self, command: &mut Command) {
+        command.env("HOME", &self.0);
+        for (name, folder) in [
+            ("XDG_CONFIG_HOME", "config"),
+            ("XDG_DATA_HOME", "data"),
+            ("XDG_CACHE_HOME", "cache"),
+            ("XDG_RUNTIME_DIR", "run"),
+        ] {
+            command.env(name, self.0.join(folder));
+        }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A person in front of the open window of a program.
+#[derive(Debug)]
+pub struct Window {
+    runtime: Runtime,
+    session: Session,
+    driver: Process,
+    name: String,
+    _home: Home,
+}
+
+impl Window {
+    /// Opens a program's window on a screen. `prepare` may add to what the program is started with.
+    ///
+    /// # Errors
+    /// When there is no `WebKitWebDriver` or `dbus-run-session`, or the window doesn't open.
+    pub fn open(
+        name: &str,
+        program: &Path,
+        screen: &Screen,
+        home: Home,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        let program = program.to_str().context("a path of letters")?;
+        let port = free_port()?;
+        let bus = home.0.join("bus.conf");
+        fs::write(&bus, BUS)?;
+        let mut command = Command::new("dbus-run-session");
+        command.arg("--config-file").arg(bus);
+        command.args(["--", "WebKitWebDriver", &format!("--port={port}")]);
+        prepare(&mut command);
+        home.equip(&mut command);
+        command
+            .env("DISPLAY", screen.display())
+            .env("TAURI_WEBVIEW_AUTOMATION", "true")
+            .env("LANG", "C.UTF-8")
+            .env("LANGUAGE", "en")
+            // There is neither a graphics card nor an accessibility bus.
+            .env("WEBKIT_DISABLE_DMABUF_RENDERER", "1")
+            .env("NO_AT_BRIDGE", "1")
+            .env_remove("WAYLAND_DISPLAY")
+            .env_remove("DBUS_SESSION_BUS_ADDRESS")
+            .process_group(0);
+        let driver = Process::start(&mut command)?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let until = Instant::now() + GUARD;
+        let session = loop {
+            match runtime.block_on(Session::start(port, program)) {
+                Ok(Some(session)) => break session,
+                Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(20)),
+                Ok(None) => bail!(
+                    "the driver doesn't listen; it printed:\n{}",
+                    driver.printed()
+                ),
+                Err(error) => {
+                    end_group(&driver);
+                    return Err(error.context(driver.printed()));
+                }
+            }
+        };
+        Ok(Self {
+            runtime,
+            session,
+            driver,
+            name: name.to_owned(),
+            _home: home,
+        })
+    }
+
+    fn ask(&self, question: &str, parts: &[&str], guard: Duration) -> Result<Value> {
+        let arguments = json!([question, parts, guard.as_millis()]);
+        let asked = self.session.eval_async(PAGE, arguments);
+        let answer = self
+            .runtime
+            .block_on(asked)
+            .with_context(|| format!("{}; it printed:\n{}", self.name, self.driver.printed()))?;
+        match answer.get("answer") {
+            Some(answer) => Ok(answer.clone()),
+            None => bail!(
+                "{}: {question} {parts:?} in vain; the window shows: {}\nand printed:\n{}",
+                self.name,
+                answer.get("shows").and_then(Value::as_str).unwrap_or("?"),
+                self.driver.printed()
+            ),
+        }
+    }
+
+    /// What is called so, if that is what assistive technology is told of it.
+    fn told(&self, kind: &str, name: &str) -> Result<Element> {
+        let found = self.element("ready", kind, name)?;
+        let (role, label) = self.runtime.block_on(self.session.computed(&found))?;
+        if !role.eq_ignore_ascii_case(kind) || !is_like(&label, name) {
+            bail!("{kind} \"{name}\" is told to be {role} \"{label}\"");
+        }
+        Ok(found)
+    }
+
+    fn element(&self, question: &str, kind: &str, name: &str) -> Result<Element> {
+        let found = self.ask(question, &[kind, name], GUARD)?;
+        Element::of(&found).with_context(|| format!("{found} is no element"))
+    }
+
+    /// Waits until this is to be read somewhere.
+    ///
+    /// # Errors
+    /// When it isn't within [`GUARD`], with what is to be read instead.
+    pub fn reads(&self, text: &str) -> Result<()> {
+        self.ask("text", &[text], GUARD).map(drop)
+    }
+
+    /// Waits until this is to be read nowhere.
+    ///
+    /// # Errors
+    /// When it still is after [`GUARD`].
+    pub fn reads_no_more(&self, text: &str) -> Result<()> {
+        self.ask("no_text", &[text], GUARD).map(drop)
+    }
+
+    /// Waits until something of a kind and name is there. A `*` in a name stands for
+    /// anything.
+    ///
+    /// # Errors
+    /// When it isn't within [`GUARD`].
+    pub fn sees(&self, kind: &str, name: &str) -> Result<()> {
+        self.element("find", kind, name).map(drop)
+    }
+
+    /// Waits until nothing of a kind and name is there.
+    ///
+    /// # Errors
+    /// When it still is after [`GUARD`].
+    pub fn sees_no_more(&self, kind: &str, name: &str) -> Result<()> {
+        self.ask("gone", &[kind, name], GUARD).map(drop)
+    }
+
+    /// Waits until what is typed goes there.
+    ///
+    /// # Errors
+    /// When it doesn't within [`GUARD`].
+    pub fn has_focus(&self, kind: &str, name: &str) -> Result<()> {
+        self.ask("focused", &[kind, name], GUARD).map(drop)
+    }
+
+    /// Presses something once it can be pressed.
+    ///
+    /// # Errors
+    /// When it can't be within [`GUARD`], something lies over it, or assistive technology is told
+    /// something else of it.
+    pub fn press(&self, kind: &str, name: &str) -> Result<()> {
+        let until = Instant::now() + GUARD;
+        loop {
+            let found = self.told(kind, name)?;
+            match self.runtime.block_on(self.session.click(&found)) {
+                Ok(()) => return Ok(()),
+                // It moved, or was drawn anew.
+                Err(error) if Instant::now() >= until => return Err(error),
+                Err(_) => thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    /// Types into something.
+    ///
+    /// # Errors
+    /// When it isn't there within [`GUARD`].
+    pub fn types(&self, kind: &str, name: &str, text: &str) -> Result<()> {
+        let found = self.element("ready", kind, name)?;
+        self.runtime.block_on(self.session.keys(&found, text))
+    }
+
+    /// Types into something in place of what was there.
+    ///
+    /// # Errors
+    /// When it isn't there within [`GUARD`].
+    pub fn writes(&self, kind: &str, name: &str, text: &str) -> Result<()> {
+        // Keys that change others are let go at the end of a call.
+        self.types(kind, name, &format!("{}a", key::CONTROL))?;
+        let instead = if text.is_empty() {
+            key::BACKSPACE
+        } else {
+            text
+        };
+        self.types(kind, name, instead)
+    }
+
+    /// Holds something until [`Window::lets_go`].
+    ///
+    /// # Errors
+    /// When it isn't there within [`GUARD`].
+    pub fn holds(&self, kind: &str, name: &str) -> Result<()> {
+        let found = self.element("ready", kind, name)?;
+        self.runtime
+            .block_on(self.session.mouse(Mouse::Press(&found)))
+    }
+
+    /// Lets go of what it holds.
+    ///
+    /// # Errors
+    /// When the driver fails.
+    pub fn lets_go(&self) -> Result<()> {
+        self.runtime.block_on(self.session.mouse(Mouse::Release))
+    }
+
+    /// What an expression of JavaScript comes to in the window, for what only a measurement wants.
+    ///
+    /// # Errors
+    /// When it throws.
+    pub fn eval(&self, expression: &str) -> Result<Value> {
+        let script = format!("return {expression};");
+        self.runtime.block_on(self.session.eval(&script, json!([])))
+    }
+
+    /// All that is to be read now.
+    ///
+    /// # Errors
+    /// When the driver fails.
+    pub fn shows(&self) -> Result<String> {
+        let text = self.eval("document.body.innerText")?;
+        Ok(text.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// What the driver and the program printed.
+    pub fn printed(&self) -> String {
+        self.driver.printed()
+    }
+
+    /// The group of processes of the driver, the program and all that they have started.
+    pub fn group(&self) -> u32 {
+        self.driver.pid()
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        // With its window gone the program says goodbye to its relay.
+        let _ = self.runtime.block_on(self.session.end());
+        end_group(&self.driver);
+    }
+}
+
+/// Whether a name is as wanted; a `*` stands for anything.
+fn is_like(name: &str, wanted: &str) -> bool {
+    let Some((first, rest)) = wanted.split_once('*') else {
+        return name == wanted;
+    };
+    let Some(mut left) = name.strip_prefix(first) else {
+        return false;
+    };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
+        let Some((_, after)) = left.split_once(part) else {
+            return false;
+        };
+        left = after;
+    }
+    left.ends_with(last)
+}
+
+fn end_group(driver: &Process) {
+    // An error says that all have ended.
+    if let Some(group) = i32::try_from(driver.pid()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    Ok(listener.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for wanted in ["Talk", "Talk*", "*", "T*k", "*a*k", "*Ta*l*k*"] {
+            assert!(is_like("Talk", wanted), "{wanted}");
+        }
+        for wanted in ["Tal", "alk", "T*l", "*x*", "Talk*k", "a*"] {
+            assert!(!is_like("Talk", wanted), "{wanted}");
+        }
+    }
+}
