@@ -1,16 +1,17 @@
-//! `cargo xtask bench`: the relay under load, its index by itself, and voice beside Chromium.
+//! `cargo xtask bench`: the relay under load, its index by itself, voice beside Chromium, and the app.
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::{
     cargo::cargo,
     process::{Ended, Guard, Interrupt, run},
+    typescript,
 };
 
-/// Measure the relay or voice. docs/benchmarks.md says what the figures mean.
+/// Measure the relay, voice or the app. docs/benchmarks.md says what the figures mean.
 #[derive(clap::Args)]
 pub struct Args {
     /// What to measure.
@@ -28,6 +29,8 @@ enum Bench {
     Index,
     /// Delay, quality, joining, processor time and echo of voice, beside Chromium; needs Linux and root.
     Voice,
+    /// How soon the window can be used, and what it holds in memory; needs Linux and Xvfb.
+    App,
 }
 
 pub fn bench(args: Args) -> Result<ExitCode> {
@@ -35,11 +38,19 @@ pub fn bench(args: Args) -> Result<ExitCode> {
         Bench::Relay => ("neartalk-relay", "load"),
         Bench::Index => ("neartalk-relay", "index"),
         Bench::Voice => ("neartalk-client", "voice"),
+        Bench::App => ("neartalk-app", "app"),
     };
     let guard = Guard {
         interrupt: Interrupt::listen()?,
         deadline: None,
     };
+    if matches!(args.what, Bench::App) {
+        // It is built into the program.
+        match typescript::build_window(&guard)? {
+            Ended::Exited(status) if status.success() => {}
+            _ => bail!("the interface could not be built; what npm said is above"),
+        }
+    }
     let mut command = cargo(&["bench", "-p", package, "--bench", name, "--"]);
     Ok(match run(command.args(args.rest), &guard)? {
         Ended::Exited(status) if status.success() => ExitCode::SUCCESS,

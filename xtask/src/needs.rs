@@ -121,6 +121,27 @@ pub const CHROMIUM: Need = Need {
     test: Test::Program(&["chromium"]),
     source: Source::Apt("chromium"),
 };
+/// For the tests of the real window.
+pub const REAL_WINDOW: [Need; 3] = [
+    Need {
+        name: "Xvfb",
+        why: "the tests of the real window open it on a screen that nobody sees",
+        test: Test::Program(&["Xvfb"]),
+        source: Source::Apt("xvfb"),
+    },
+    Need {
+        name: "WebKitWebDriver",
+        why: "the tests of the real window press and read in it",
+        test: Test::Program(&["WebKitWebDriver"]),
+        source: Source::Apt("webkit2gtk-driver"),
+    },
+    Need {
+        name: "dbus-run-session",
+        why: "each window of the tests has a message bus of its own",
+        test: Test::Program(&["dbus-run-session"]),
+        source: Source::Apt("dbus-daemon"),
+    },
+];
 /// For the pictures of the window in Hindi.
 pub const HINDI: Need = Need {
     name: "a font with Devanagari letters",

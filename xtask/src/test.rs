@@ -57,6 +57,7 @@ pub fn test(args: Args) -> Result<ExitCode> {
             needs::IPTABLES,
         ]);
         needs.extend(needs::WINDOW);
+        needs.extend(needs::REAL_WINDOW);
     }
     if args.filter.is_none() {
         needs::provide(&needs, args.yes)?;
