@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     error::CommandError,
-    settings::{Kept, Settings, SettingsPatch},
+    settings::{Settings, SettingsPatch},
     store::Store,
     told::{AppEvent, AppStart, MicrophonePermission, PlaceState, Platform},
 };
@@ -135,7 +135,8 @@ impl Host {
 struct Task<R: Runtime> {
     app: AppHandle<R>,
     store: Store,
-    kept: Kept,
+    /// What was chosen.
+    kept: Settings,
     /// In place of the one that is kept.
     relay: Option<RelayUrl>,
     place: PlaceState,
@@ -200,7 +201,7 @@ impl<R: Runtime> Task<R> {
     /// Starts an engine in place of the present one, which leaves its relay by itself.
     fn connect(&mut self) {
         self.disconnect();
-        let settings = &self.kept.settings;
+        let settings = &self.kept;
         let config = EngineConfig {
             radius: settings.radius,
             voice: settings.voice.clone(),
@@ -257,23 +258,23 @@ impl<R: Runtime> Task<R> {
     fn settings(&self) -> Settings {
         Settings {
             relay: self.relay_in_use(),
-            ..self.kept.settings.clone()
+            ..self.kept.clone()
         }
     }
 
     fn relay_in_use(&self) -> RelayUrl {
-        let kept = &self.kept.settings.relay;
+        let kept = &self.kept.relay;
         self.relay.as_ref().unwrap_or(kept).clone()
     }
 
     fn change_settings(&mut self, patch: SettingsPatch) -> Result<Settings, CommandError> {
-        self.kept.settings = self.kept.settings.clone().with(patch);
+        self.kept = self.kept.clone().with(patch);
         self.keep()?;
         Ok(self.settings())
     }
 
     fn change_relay(&mut self, relay: RelayUrl) -> Result<(), CommandError> {
-        self.kept.settings.relay = relay;
+        self.kept.relay = relay;
         self.relay = None;
         self.connect();
         self.tell_everything();
@@ -308,7 +309,7 @@ impl<R: Runtime> Task<R> {
 
     fn forget_everything(&mut self) {
         self.disconnect();
-        self.kept = Kept::default();
+        self.kept = Settings::default();
         self.place = PlaceState::default();
         self.fix = None;
         if let Err(error) = self.store.forget() {

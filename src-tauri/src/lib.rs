@@ -35,6 +35,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Opens the window, and returns when it has been closed.
 pub fn run() -> anyhow::Result<()> {
     start_logging();
+    settings::check_build().context("NEARTALK_DEFAULT_RELAY when this was built")?;
     let relay = relay_override()?;
     let app = builder::<tauri::Wry>()
         .setup(move |app| {

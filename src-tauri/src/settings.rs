@@ -1,7 +1,7 @@
 //! What outlives a start.
 
 use neartalk_client::{
-    RelayUrl,
+    InvalidRelayUrl, RelayUrl,
     voice::{TalkMode, VoiceSettings},
 };
 use neartalk_shared::Radius;
@@ -40,7 +40,7 @@ pub struct Settings {
     pub vibration: bool,
     /// Whether NearTalk starts when the person logs in.
     pub start_with_system: bool,
-    /// The key to talk while another window has the focus.
+    /// The key to talk with, beside the space bar.
     pub talk_key: Option<TalkKey>,
     /// Whether it has been read that others in a call could see one's address.
     pub voice_explained: bool,
@@ -73,7 +73,15 @@ impl Default for Settings {
 }
 
 fn default_relay() -> RelayUrl {
-    RelayUrl::parse(DEFAULT_RELAY).expect("a test parses it")
+    check_build().expect("it was checked before anything else")
+}
+
+/// The relay that this program was built with; to be checked before settings are asked for.
+///
+/// # Errors
+/// When whoever built it gave none as `NEARTALK_DEFAULT_RELAY`.
+pub fn check_build() -> Result<RelayUrl, InvalidRelayUrl> {
+    RelayUrl::parse(DEFAULT_RELAY)
 }
 
 /// The language of the window.
@@ -148,46 +156,86 @@ impl Settings {
             voice: patch.voice.unwrap_or(self.voice),
         }
     }
-}
 
-/// What the file holds.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Kept {
-    /// What a person has chosen.
-    #[serde(flatten)]
-    pub settings: Settings,
-    /// Whether this device's place was in use, so that it is looked for again at the next start.
-    pub use_location: bool,
-}
-
-impl Kept {
     /// Reads what was written earlier, perhaps by another version or a human hand. Whatever can't be
     /// used is as by default, and its name is among those returned, to be logged.
     pub fn read(text: &str) -> (Self, Vec<String>) {
-        let mut kept = Self::default();
+        let mut settings = Self::default();
         let mut unusable = Vec::new();
         let fields: Map<String, Value> = match serde_json::from_str(text) {
             Ok(fields) => fields,
-            Err(_) => return (kept, vec!["all of it".into()]),
+            Err(_) => return (settings, vec!["all of it".into()]),
         };
         for (name, value) in fields {
-            if kept.take(&name, value).is_none() {
-                unusable.push(name);
+            match settings.clone().with_field(&name, value) {
+                Some(changed) => settings = changed,
+                None => unusable.push(name),
             }
         }
-        (kept, unusable)
+        (settings, unusable)
     }
 
-    fn take(&mut self, name: &str, value: Value) -> Option<()> {
-        match name {
-            "relay" => self.settings.relay = RelayUrl::parse(value.as_str()?).ok()?,
-            "use_location" => self.use_location = value.as_bool()?,
-            _ => {
-                let field = Map::from_iter([(name.to_owned(), value)]);
-                let patch = serde_json::from_value(field.into()).ok()?;
-                self.settings = self.settings.clone().with(patch);
-            }
+    fn with_field(mut self, name: &str, value: Value) -> Option<Self> {
+        if name == "relay" {
+            self.relay = RelayUrl::parse(value.as_str()?).ok()?;
+            return Some(self);
         }
-        Some(())
+        let field = Map::from_iter([(name.to_owned(), value)]);
+        Some(self.with(serde_json::from_value(field.into()).ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut settings = Settings {
+            relay: RelayUrl::parse("relay.example.org").unwrap(),
+            radius: Radius::new(750).unwrap(),
+            language: Language::Ar,
+            notify_contents: true,
+            talk_key: Some("Ctrl+Shift+Space".parse().unwrap()),
+            ..Settings::default()
+        };
+        settings.voice.hide_address = true;
+        let text = serde_json::to_string(&settings).unwrap();
+        assert_eq!(Settings::read(&text), (settings, vec![]));
+    }
+
+    #[test]
+    fn what_is_of_no_use_is_named_and_harms_nothing_else() {
+        let text = r#"{"radius": 99999, "theme": "dark", "relay": "two words", "talk_key": "a b",
+            "from_the_future": 1, "voice": {"mode": 7}, "sounds": false}"#;
+        let (settings, mut unusable) = Settings::read(text);
+        unusable.sort();
+        let bad = ["from_the_future", "radius", "relay", "talk_key", "voice"];
+        assert_eq!(unusable, bad);
+        let rest = Settings {
+            theme: Theme::Dark,
+            sounds: false,
+            ..Settings::default()
+        };
+        assert_eq!(settings, rest);
+        for nothing in ["", "[]", "{", "\0"] {
+            let usual = (Settings::default(), vec!["all of it".to_owned()]);
+            assert_eq!(Settings::read(nothing), usual, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_null_is_taken_away_and_one_that_is_missing_stays() {
+        let key = Some("F9".parse().unwrap());
+        let settings = Settings {
+            talk_key: key.clone(),
+            ..Settings::default()
+        };
+        let with = |patch| {
+            let patch = serde_json::from_str(patch).unwrap();
+            settings.clone().with(patch).talk_key
+        };
+        assert_eq!(with("{}"), key);
+        assert_eq!(with(r#"{"talk_key": null}"#), None);
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::settings::Kept;
+use crate::settings::Settings;
 
 const NAME: &str = "settings.json";
 
@@ -22,32 +22,32 @@ impl Store {
     }
 
     /// What was kept; defaults where there is nothing, or nothing of use.
-    pub fn load(&self) -> Kept {
+    pub fn load(&self) -> Settings {
         let text = match fs::read_to_string(self.path()) {
             Ok(text) => text,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
                     tracing::warn!(%error, "the settings can't be read; starting with the usual ones");
                 }
-                return Kept::default();
+                return Settings::default();
             }
         };
-        let (kept, unusable) = Kept::read(&text);
+        let (settings, unusable) = Settings::read(&text);
         if !unusable.is_empty() {
             tracing::warn!(
                 ?unusable,
                 "some settings are of no use; they are as usual instead"
             );
         }
-        kept
+        settings
     }
 
     /// Keeps these in place of what was kept before. Whatever happens meanwhile, either the old or
     /// the new ones are there.
-    pub fn save(&self, kept: &Kept) -> io::Result<()> {
+    pub fn save(&self, settings: &Settings) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         let new = self.folder.join(format!("{NAME}.new"));
-        fs::write(&new, serde_json::to_vec_pretty(kept)?)?;
+        fs::write(&new, serde_json::to_vec_pretty(settings)?)?;
         fs::rename(&new, self.path())
     }
 
@@ -66,5 +66,39 @@ impl Store {
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_there_until_it_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path().join("not/yet/there"));
+        assert_eq!(store.load(), Settings::default());
+        let settings = Settings {
+            sounds: false,
+            ..Settings::default()
+        };
+        store.save(&settings).unwrap();
+        assert_eq!(store.load(), settings);
+        store.save(&Settings::default()).unwrap();
+        assert_eq!(store.load(), Settings::default());
+        store.forget().unwrap();
+        assert_eq!(fs::read_dir(store.folder()).unwrap().count(), 0);
+        // There is nothing to forget any more.
+        store.forget().unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_none_of_ours_is_as_if_there_were_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path().to_owned());
+        for bytes in [&b"\xff\xfe"[..], b"{", b""] {
+            fs::write(store.path(), bytes).unwrap();
+            assert_eq!(store.load(), Settings::default());
+        }
     }
 }

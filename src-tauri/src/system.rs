@@ -42,5 +42,7 @@ pub fn ask_microphone() -> MicrophonePermission {
 /// Shows a notification.
 pub fn notify(notification: Notification) -> Result<(), CommandError> {
     let _ = notification;
-    Ok(())
+    Err(CommandError::unavailable(
+        "This version of NearTalk shows no notifications.",
+    ))
 }

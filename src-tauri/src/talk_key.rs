@@ -1,12 +1,11 @@
-//! The key to talk while another window has the focus.
+//! The key to talk with, also while one types.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A key with its modifiers, such as `Ctrl+Shift+Space`. Without a modifier only what types nothing
-/// may be one, as it is taken from every other window.
+/// A key with its modifiers, such as `Ctrl+Shift+Space`, as the window writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TalkKey(String);
@@ -50,5 +49,21 @@ impl From<TalkKey> for String {
 impl fmt::Display for TalkKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_written_as_a_key_is_one() {
+        for good in ["Ctrl+Shift+Space", "F9", "Super+T"] {
+            assert_eq!(good.parse::<TalkKey>().unwrap().to_string(), good);
+        }
+        let long = "A".repeat(LONGEST + 1);
+        for bad in ["", "a b", "Ctrl+\u{f6}", &long] {
+            assert_eq!(bad.parse::<TalkKey>(), Err(InvalidTalkKey::Malformed));
+        }
     }
 }
