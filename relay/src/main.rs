@@ -5,7 +5,6 @@ use std::io::{IsTerminal, Write};
 use anyhow::Context;
 use clap::Parser;
 use neartalk_relay::{Config, Server, config::LogFormat};
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> anyhow::Result<()> {
@@ -38,20 +37,36 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
+    let shutdown = asked_to_end()?;
     let server = Server::bind(config).await?;
     announce("listening on", server.address()?);
     if let Some(address) = server.admin_address() {
         announce("admin on", address?);
     }
-    let shutdown = async {
+    server.run(shutdown).await.context("the relay can't go on")
+}
+
+/// Listens from now on, and is over when somebody asks this process to end.
+#[cfg(unix)]
+fn asked_to_end() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
-    server.run(shutdown).await.context("the relay can't go on")
+    })
+}
+
+/// Listens from now on, and is over when somebody asks this process to end.
+#[cfg(windows)]
+fn asked_to_end() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c().context("can't listen for Ctrl-C")?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
 }
 
 /// Says where the relay is, for people and for scripts that let it choose its port.
