@@ -9,6 +9,7 @@ mod needs;
 mod process;
 mod run;
 mod tally;
+mod targets;
 mod test;
 mod typescript;
 
@@ -29,6 +30,7 @@ enum Command {
     Run(run::Args),
     Test(test::Args),
     Bench(bench::Args),
+    CheckTargets(targets::Args),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Test(args) => test::test(args),
         Command::Bench(args) => bench::bench(args),
+        Command::CheckTargets(args) => targets::check_targets(args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

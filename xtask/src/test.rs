@@ -13,7 +13,7 @@ use crate::{
     needs::{self, Need},
     process::{Ended, Guard, Interrupt, run, run_reading, shown},
     tally::Tally,
-    typescript,
+    targets, typescript,
 };
 
 /// A run that takes longer is stuck.
@@ -82,6 +82,9 @@ pub fn test(args: Args) -> Result<ExitCode> {
     if args.long && args.filter.is_none() && cfg!(target_os = "linux") {
         let needs = [needs::C_COMPILER, needs::CMAKE];
         steps.take("fuzzing", &needs, |steps| fuzz::fuzz(&steps.guard));
+        steps.take("other platforms", &needs, |steps| {
+            targets::check_all(&steps.guard)
+        });
     }
     if args.filter.is_none() {
         check_documents(&mut steps);
