@@ -84,6 +84,7 @@ pub enum Ended {
 /// A running child. Dropping it ends it, and with it whatever it has started.
 pub struct Process {
     child: Child,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has such groups"))]
     owns_group: bool,
     status: Option<ExitStatus>,
 }
