@@ -16,11 +16,14 @@
 mod choice;
 mod ends;
 mod list;
+mod period;
 mod resample;
 pub mod ring;
 mod stream;
 mod supervisor;
 mod wake;
+
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -138,6 +141,16 @@ pub enum DeviceEvent {
         device: DeviceInfo,
         /// Why.
         problem: DeviceProblem,
+    },
+    /// A loudspeaker ran dry again and again: from now on it is given more at once, which costs that
+    /// much more delay. It goes on playing.
+    Slowed {
+        /// Which way.
+        direction: Direction,
+        /// Which one.
+        device: DeviceInfo,
+        /// What it is given at once now.
+        period: Duration,
     },
     /// There is no sound this way until another event says so: without a microphone one can only
     /// listen, without a loudspeaker only talk. Not sent for [`Selection::Nothing`].

@@ -339,6 +339,37 @@ fn from_mouth_to_ear_through_both_devices_takes_little_time() {
 }
 
 #[test]
+fn a_loudspeaker_that_runs_dry_is_given_more_at_once_and_plays_on() {
+    alone(
+        "a_loudspeaker_that_runs_dry_is_given_more_at_once_and_plays_on",
+        |folder| {
+            let pulse = Pulse::start(folder, &BUS);
+            let rig = Rig::start(options("microphone", "loudspeaker"), tone(HEARD, 0.25));
+            rig.wait_opened(Direction::Output);
+            let until = Instant::now() + GUARD;
+            let period = loop {
+                assert!(Instant::now() < until, "nobody has noticed");
+                pulse.hold_up(Duration::from_millis(40));
+                match rig.events.recv_timeout(Duration::from_millis(200)) {
+                    Ok(DeviceEvent::Slowed {
+                        direction: Direction::Output,
+                        period,
+                        ..
+                    }) => break period,
+                    Ok(DeviceEvent::Lost { .. }) => panic!("it was working"),
+                    _ => {}
+                }
+            };
+            assert_eq!(period, Duration::from_millis(10));
+            heard(&pulse, "bus.monitor", |[_, right]| {
+                is_tone(right, HEARD, 0.25)
+            });
+            rig.end();
+        },
+    );
+}
+
+#[test]
 fn a_lost_device_is_told_of_and_replaced_until_it_is_back() {
     alone(
         "a_lost_device_is_told_of_and_replaced_until_it_is_back",

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use crate::{
     cargo::cargo,
+    needs::{self, Need},
     process::{Ended, Guard, Interrupt, run},
     typescript,
 };
@@ -14,6 +15,9 @@ use crate::{
 /// Measure the relay, voice or the app. docs/benchmarks.md says what the figures mean.
 #[derive(clap::Args)]
 pub struct Args {
+    /// Install what the operating system lacks without asking.
+    #[arg(long)]
+    yes: bool,
     /// What to measure.
     what: Bench,
     /// Passed on to the bench; `--help` tells what it takes.
@@ -33,6 +37,25 @@ enum Bench {
     App,
 }
 
+impl Bench {
+    /// What it takes beyond what builds the project.
+    fn needs(self) -> &'static [Need] {
+        match self {
+            _ if !cfg!(target_os = "linux") => &[],
+            Self::Relay | Self::Index => &[],
+            Self::Voice => &[
+                needs::PULSEAUDIO,
+                needs::PULSEAUDIO_UTILS,
+                needs::CHROMIUM,
+                needs::IPROUTE,
+                needs::PYTHON,
+                needs::SPEECH,
+            ],
+            Self::App => &[needs::NODE, needs::NPM],
+        }
+    }
+}
+
 pub fn bench(args: Args) -> Result<ExitCode> {
     let (package, name) = match args.what {
         Bench::Relay => ("neartalk-relay", "load"),
@@ -44,6 +67,7 @@ pub fn bench(args: Args) -> Result<ExitCode> {
         interrupt: Interrupt::listen()?,
         deadline: None,
     };
+    needs::provide(args.what.needs(), args.yes)?;
     if matches!(args.what, Bench::App) {
         // It is built into the program.
         match typescript::build_window(&guard)? {

@@ -58,6 +58,13 @@ pub const PKG_CONFIG: Need = Need {
     test: Test::Program(&["pkg-config"]),
     source: Source::Apt("pkg-config"),
 };
+/// For measuring voice: PESQ is about human speech.
+pub const SPEECH: Need = Need {
+    name: "recordings of human speech",
+    why: "the quality of voice is measured with them (package alsa-utils)",
+    test: Test::Program(&["speaker-test"]),
+    source: Source::Apt("alsa-utils"),
+};
 /// For building the voice library on Linux.
 pub const ALSA: Need = Need {
     name: "the ALSA library",

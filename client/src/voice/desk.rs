@@ -489,6 +489,8 @@ impl Desk {
                 let (device, message) = (device.into(), problem.to_string());
                 (direction, DeviceStatus::Refused { device, message })
             }
+            // Nothing that a person could act on.
+            DeviceEvent::Slowed { .. } => return,
             DeviceEvent::Unavailable { direction, problem } => {
                 let message = problem.to_string();
                 (direction, DeviceStatus::Unavailable { message })

@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::process::GUARD;
 
@@ -105,6 +106,21 @@ impl Server {
             .context("can't start pactl")?;
         ensure!(output.status.success(), "pactl {arguments:?}: {output:?}");
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Holds it up for so long, as a machine does that is busy elsewhere.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn hold_up(&self, how_long: Duration) -> Result<()> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::STOP)?;
+        let until = Instant::now() + how_long;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            thread::park_timeout(left);
+        }
+        kill_process(pid, Signal::CONT)?;
+        Ok(())
     }
 
     /// Adds a device; the index of its module.

@@ -21,8 +21,12 @@ use crate::{FRAME, SAMPLE_RATE};
 pub struct RingStats {
     /// Calls of the device.
     calls: AtomicU64,
-    /// Most samples, in the device's rate, that it gave or took at once.
+    /// Samples, in the device's rate, that it gave or took.
+    samples: AtomicU64,
+    /// Most of them at once.
     largest: AtomicU64,
+    /// Most of them at once since the last [`RingStats::turn`].
+    latest: AtomicU64,
     /// Samples that were lost: no room in the ring, or too old.
     dropped: AtomicU64,
     /// Samples that had to be made up, because nothing was there in time.
@@ -33,6 +37,11 @@ impl RingStats {
     /// How often the device called; it stands still when the device does.
     pub fn calls(&self) -> u64 {
         self.calls.load(Relaxed)
+    }
+
+    /// Samples, in the device's rate, that the device gave or took.
+    pub fn samples(&self) -> u64 {
+        self.samples.load(Relaxed)
     }
 
     /// Most samples, in the device's rate, that the device gave or took at once.
@@ -50,9 +59,16 @@ impl RingStats {
         self.missing.load(Relaxed)
     }
 
+    /// Most samples that the device gave or took at once since this was last called.
+    fn turn(&self) -> usize {
+        self.latest.swap(0, Relaxed) as usize
+    }
+
     fn called(&self, samples: usize) {
         self.calls.fetch_add(1, Relaxed);
+        self.samples.fetch_add(samples as u64, Relaxed);
         self.largest.fetch_max(samples as u64, Relaxed);
+        self.latest.fetch_max(samples as u64, Relaxed);
     }
 }
 
@@ -108,6 +124,8 @@ pub fn playback(rate: u32, wake: Wake) -> Option<(PlaybackPort, PlaybackTap)> {
         stats,
         resampler,
         frame: frame_at(rate),
+        at_once: 0,
+        written: 0,
         margin: 0,
         missing: 0,
         calm: 0,
@@ -247,7 +265,7 @@ impl PlaybackTap {
 
 /// The processing thread's end of a loudspeaker's ring.
 ///
-/// It holds as much as the device takes at once, and a margin: half a frame more whenever something
+/// It holds as much as the device took at once lately, and a margin: half a frame more whenever something
 /// was missing, half a frame less after half a minute when nothing was.
 pub struct PlaybackPort {
     ring: Producer<f32>,
@@ -255,6 +273,10 @@ pub struct PlaybackPort {
     resampler: Option<Box<FromFrames>>,
     /// Length of 10 ms in the device's rate.
     frame: usize,
+    /// Most that the device took at once in the last whole second.
+    at_once: usize,
+    /// Frames since then.
+    written: u32,
     margin: usize,
     /// As of the last look.
     missing: u64,
@@ -263,6 +285,9 @@ pub struct PlaybackPort {
 }
 
 const CALM_FRAMES: u32 = 3_000;
+
+/// PulseAudio takes twice the usual when a stream begins: no reason to hold that much ever after.
+const LATELY_FRAMES: u32 = 100;
 
 impl PlaybackPort {
     /// Whether the device will soon have played what is there.
@@ -273,13 +298,19 @@ impl PlaybackPort {
             self.margin = (self.margin + self.frame / 2).min(6 * self.frame);
             self.calm = 0;
         }
-        let at_once = (self.stats.largest() as usize).max(self.frame);
+        let latest = self.stats.latest.load(Relaxed) as usize;
+        let at_once = self.at_once.max(latest).max(self.frame / 2);
         let most = self.ring.buffer().capacity() - 2 * self.frame;
         self.waiting() < (at_once + self.margin).min(most)
     }
 
     /// Gives it 10 ms to play. What finds no room is dropped.
     pub fn write(&mut self, frame: &[f32; FRAME]) {
+        self.written += 1;
+        if self.written >= LATELY_FRAMES {
+            self.written = 0;
+            self.at_once = self.stats.turn();
+        }
         self.calm += 1;
         if self.calm >= CALM_FRAMES {
             self.calm = 0;

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering::Relaxed},
+        atomic::{AtomicU8, AtomicU32, Ordering::Relaxed},
         mpsc,
     },
     thread,
@@ -18,6 +18,7 @@ use cpal::{
 
 use super::{
     DeviceProblem, Direction, Wake,
+    period::Period,
     ring::{self, CapturePort, PlaybackPort, RingStats},
 };
 use crate::SAMPLE_RATE;
@@ -30,6 +31,8 @@ pub(super) struct Running {
     pub stats: Arc<RingStats>,
     pub trouble: Trouble,
     pub rate: u32,
+    /// What it was asked to give or take at once.
+    pub period: Period,
     // Dropped, it stops.
     _stream: Stream,
 }
@@ -42,13 +45,25 @@ pub(super) enum Port {
 
 /// What went wrong with a stream, noted by whatever thread the system tells it on.
 #[derive(Clone, Default)]
-pub(super) struct Trouble(Arc<AtomicU8>);
+pub(super) struct Trouble(Arc<Noted>);
+
+#[derive(Default)]
+struct Noted {
+    /// What has ended it; 0 for nothing.
+    end: AtomicU8,
+    /// How often it ran dry or over.
+    xruns: AtomicU32,
+}
 
 impl Trouble {
     fn note(&self, kind: ErrorKind) -> bool {
         let code = match kind {
             // Still running.
-            ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied | ErrorKind::Xrun => return false,
+            ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied => return false,
+            ErrorKind::Xrun => {
+                self.0.xruns.fetch_add(1, Relaxed);
+                return false;
+            }
             ErrorKind::DeviceNotAvailable => 1,
             ErrorKind::StreamInvalidated => 2,
             ErrorKind::HostUnavailable => 3,
@@ -56,12 +71,17 @@ impl Trouble {
             ErrorKind::DeviceBusy => 5,
             _ => 6,
         };
-        self.0.store(code, Relaxed);
+        self.0.end.store(code, Relaxed);
         true
     }
 
+    /// How often the system said that it ran dry, or over.
+    pub fn xruns(&self) -> u32 {
+        self.0.xruns.load(Relaxed)
+    }
+
     pub fn problem(&self) -> Option<DeviceProblem> {
-        match self.0.load(Relaxed) {
+        match self.0.end.load(Relaxed) {
             0 => None,
             1 => Some(DeviceProblem::Gone),
             2 => Some(DeviceProblem::Stalled),
@@ -100,6 +120,7 @@ pub(super) struct Wakes {
 pub(super) fn open(
     device: &Device,
     direction: Direction,
+    period: Period,
     wakes: &Wakes,
 ) -> Result<(Running, Port), DeviceProblem> {
     let (device, wakes) = (device.clone(), wakes.clone());
@@ -109,7 +130,7 @@ pub(super) fn open(
     opener
         .spawn(move || {
             let opened = reconnected(&device, direction)
-                .and_then(|device| open_at_leisure(&device, direction, &wakes));
+                .and_then(|device| open_at_leisure(&device, direction, period, &wakes));
             let _ = done.send(opened);
         })
         .map_err(|_| DeviceProblem::Failed)?;
@@ -137,16 +158,22 @@ fn reconnected(device: &Device, direction: Direction) -> Result<Device, Error> {
 fn open_at_leisure(
     device: &Device,
     direction: Direction,
+    period: Period,
     wakes: &Wakes,
 ) -> Result<(Running, Port), Error> {
     let mut plan = match direction {
         Direction::Input => {
             let ranges: Vec<_> = device.supported_input_configs()?.collect();
-            plan(&ranges, device.default_input_config().ok(), &[1, 2])
+            plan(&ranges, device.default_input_config().ok(), &[1, 2], period)
         }
         Direction::Output => {
             let ranges: Vec<_> = device.supported_output_configs()?.collect();
-            plan(&ranges, device.default_output_config().ok(), &[2, 1])
+            plan(
+                &ranges,
+                device.default_output_config().ok(),
+                &[2, 1],
+                period,
+            )
         }
     }
     .ok_or(ErrorKind::UnsupportedConfig)?;
@@ -165,6 +192,7 @@ fn open_at_leisure(
 struct Plan {
     config: StreamConfig,
     format: SampleFormat,
+    period: Period,
 }
 
 /// The formats that are understood, best first.
@@ -180,6 +208,7 @@ fn plan(
     ranges: &[SupportedStreamConfigRange],
     default: Option<SupportedStreamConfig>,
     channels: &[u16],
+    period: Period,
 ) -> Option<Plan> {
     let (range, format) = ranges
         .iter()
@@ -203,19 +232,20 @@ fn plan(
         .find(|rate| is_within(range, *rate))
         // The nearest.
         .unwrap_or(SAMPLE_RATE.clamp(range.min_sample_rate(), range.max_sample_rate()));
-    let frame = rate.div_ceil(100);
-    let frame = match *range.buffer_size() {
-        SupportedBufferSize::Range { min, max } if min <= max => frame.clamp(min, max),
-        _ => frame,
+    let at_once = period.samples(rate);
+    let at_once = match *range.buffer_size() {
+        SupportedBufferSize::Range { min, max } if min <= max => at_once.clamp(min, max),
+        _ => at_once,
     };
     Some(Plan {
         config: StreamConfig {
             channels: range.channels(),
             sample_rate: rate,
             // What is left to PulseAudio becomes two seconds.
-            buffer_size: BufferSize::Fixed(frame),
+            buffer_size: BufferSize::Fixed(at_once),
         },
         format,
+        period,
     })
 }
 
@@ -239,14 +269,15 @@ fn open_as(
         (Direction::Output, SampleFormat::I24) => output::<I24>,
         (Direction::Output, _) => output::<i16>,
     };
-    open(device, plan.config, wakes)
+    open(device, plan, wakes)
 }
 
-fn input<T>(device: &Device, config: StreamConfig, wakes: &Wakes) -> Result<(Running, Port), Error>
+fn input<T>(device: &Device, plan: Plan, wakes: &Wakes) -> Result<(Running, Port), Error>
 where
     T: SizedSample + Send + 'static,
     f32: FromSample<T>,
 {
+    let config = plan.config;
     let rate = config.sample_rate;
     let (mut tap, port) =
         ring::capture(rate, wakes.processing.clone()).ok_or(ErrorKind::UnsupportedConfig)?;
@@ -264,15 +295,17 @@ where
         stats,
         trouble,
         rate,
+        period: plan.period,
         _stream: stream,
     };
     Ok((running, Port::Capture(port)))
 }
 
-fn output<T>(device: &Device, config: StreamConfig, wakes: &Wakes) -> Result<(Running, Port), Error>
+fn output<T>(device: &Device, plan: Plan, wakes: &Wakes) -> Result<(Running, Port), Error>
 where
     T: SizedSample + Sample + FromSample<f32> + Send + 'static,
 {
+    let config = plan.config;
     let rate = config.sample_rate;
     let (port, mut tap) =
         ring::playback(rate, wakes.processing.clone()).ok_or(ErrorKind::UnsupportedConfig)?;
@@ -290,6 +323,7 @@ where
         stats,
         trouble,
         rate,
+        period: plan.period,
         _stream: stream,
     };
     Ok((running, Port::Playback(port)))
@@ -320,7 +354,7 @@ mod tests {
 
     fn planned(ranges: &[SupportedStreamConfigRange], default: u32) -> Option<(u16, u32, u32)> {
         let default = ranges[0].try_with_sample_rate(default);
-        let plan = plan(ranges, default, &[1, 2])?;
+        let plan = plan(ranges, default, &[1, 2], Period::Frame)?;
         let BufferSize::Fixed(frames) = plan.config.buffer_size else {
             panic!("{plan:?}");
         };
@@ -337,7 +371,8 @@ mod tests {
             range(2, any, SampleFormat::F32),
         ];
         assert_eq!(planned(&ranges, 44_100), Some((2, 48_000, 480)));
-        let plan = plan(&ranges, None, &[1, 2]).unwrap();
+        let plan = plan(&ranges, None, &[1, 2], Period::Short).unwrap();
+        assert_eq!(plan.config.buffer_size, BufferSize::Fixed(240));
         assert_eq!(plan.format, SampleFormat::F32);
     }
 
@@ -356,7 +391,7 @@ mod tests {
     fn only_what_stops_a_stream_is_trouble() {
         let trouble = Trouble::default();
         assert!(!trouble.note(ErrorKind::Xrun));
-        assert_eq!(trouble.problem(), None);
+        assert_eq!((trouble.problem(), trouble.xruns()), (None, 1));
         assert!(trouble.note(ErrorKind::DeviceNotAvailable));
         assert_eq!(trouble.problem(), Some(DeviceProblem::Gone));
     }

@@ -1,6 +1,7 @@
 //! The thread that owns the streams.
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::{self, JoinHandle},
@@ -10,9 +11,11 @@ use std::{
 use rtrb::{Producer, RingBuffer};
 
 use super::{
-    Capture, DeviceEvent, DeviceInfo, DeviceProblem, Direction, Playback, Selection, Wake,
+    Capture, DeviceEvent, DeviceId, DeviceInfo, DeviceProblem, Direction, Playback, Selection,
+    Wake,
     choice::{Choice, Chooser},
     list::{Found, System},
+    period::{Pace, Period},
     ring::{CapturePort, PlaybackPort},
     stream::{self, Port, Running, Wakes},
 };
@@ -178,9 +181,26 @@ struct InUse {
     running: Running,
     calls: u64,
     last_call: Duration,
+    pace: Pace,
 }
 
 impl InUse {
+    fn new(device: DeviceInfo, running: Running, now: Duration) -> Self {
+        Self {
+            pace: Pace::new(running.rate, running.period),
+            device,
+            running,
+            calls: 0,
+            last_call: now,
+        }
+    }
+
+    /// Whether it runs dry again and again.
+    fn is_short(&mut self, now: Duration) -> bool {
+        let Running { stats, trouble, .. } = &self.running;
+        self.pace.is_short(now, stats.samples(), trouble.xruns())
+    }
+
     fn problem(&mut self, now: Duration) -> Option<DeviceProblem> {
         let calls = self.running.stats.calls();
         if calls != self.calls {
@@ -203,6 +223,8 @@ struct Line {
     unavailable: Option<DeviceProblem>,
     /// Why the last one failed.
     last_problem: Option<DeviceProblem>,
+    /// Of those that ran dry with the shortest.
+    periods: BTreeMap<DeviceId, Period>,
 }
 
 impl Line {
@@ -217,6 +239,15 @@ impl Line {
             outbox,
             unavailable: None,
             last_problem: None,
+            periods: BTreeMap::new(),
+        }
+    }
+
+    fn period(&self, id: &DeviceId) -> Period {
+        match self.direction {
+            // A frame is processed once all of it is there: to have the half of it earlier gains nothing.
+            Direction::Input => Period::Frame,
+            Direction::Output => self.periods.get(id).copied().unwrap_or(Period::Short),
         }
     }
 
@@ -254,7 +285,7 @@ impl Line {
     /// Opens and closes until what is in use is what should be.
     fn settle(
         &mut self,
-        now: impl Fn() -> Duration,
+        now: impl Fn() -> Duration + Copy,
         found: &Found,
         no_service: bool,
         wakes: &Wakes,
@@ -265,7 +296,7 @@ impl Line {
         loop {
             // Each turn but the last opens a device or gives it a penalty.
             match self.chooser.choose(now(), &devices) {
-                Choice::Keep => return,
+                Choice::Keep => return self.give_more(now, found, wakes, on_event),
                 Choice::Gone => self.lose(DeviceProblem::Gone, on_event),
                 Choice::Nothing { wanted } => {
                     self.close();
@@ -288,7 +319,7 @@ impl Line {
                     let Some((_, handle)) = found.iter().find(|(info, _)| *info == device) else {
                         return;
                     };
-                    match stream::open(handle, direction, wakes) {
+                    match stream::open(handle, direction, self.period(&device.id), wakes) {
                         Ok((running, port)) => {
                             self.outbox.hand_over(Some(port));
                             self.chooser.opened(now(), device.id.clone());
@@ -296,12 +327,7 @@ impl Line {
                             self.last_problem = None;
                             let rate = running.rate;
                             // One that works is closed only now that another does.
-                            self.in_use = Some(InUse {
-                                device: device.clone(),
-                                running,
-                                calls: 0,
-                                last_call: now(),
-                            });
+                            self.in_use = Some(InUse::new(device.clone(), running, now()));
                             on_event(DeviceEvent::Opened {
                                 direction,
                                 device,
@@ -320,6 +346,36 @@ impl Line {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// Opens a loudspeaker that runs dry anew, with more at once.
+    fn give_more(
+        &mut self,
+        now: impl Fn() -> Duration,
+        found: &Found,
+        wakes: &Wakes,
+        on_event: &mut impl FnMut(DeviceEvent),
+    ) {
+        let direction = self.direction;
+        if direction == Direction::Output
+            && let Some(in_use) = &mut self.in_use
+            && in_use.is_short(now())
+            && let Some(period) = in_use.running.period.longer()
+            && let id = &in_use.device.id
+            && let Some((device, handle)) = found.iter().find(|(device, _)| device.id == *id)
+        {
+            self.periods.insert(id.clone(), period);
+            // If it can't be, the present one is no worse than it was.
+            if let Ok((running, port)) = stream::open(handle, direction, period, wakes) {
+                self.outbox.hand_over(Some(port));
+                self.in_use = Some(InUse::new(device.clone(), running, now()));
+                on_event(DeviceEvent::Slowed {
+                    direction,
+                    device: device.clone(),
+                    period: period.duration(),
+                });
             }
         }
     }

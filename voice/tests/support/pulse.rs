@@ -81,6 +81,11 @@ impl Pulse {
         self.0.control(arguments).unwrap()
     }
 
+    /// Holds it up for so long.
+    pub fn hold_up(&self, how_long: Duration) {
+        self.0.hold_up(how_long).unwrap();
+    }
+
     /// Adds a device.
     pub fn load(&self, module: &str) {
         self.0.load(module).unwrap();
