@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask run`, `cargo xtask test`, `cargo xtask bench`.
+//! The project's commands: `cargo xtask run`, `test`, `bench`, `check-targets`.
 
 mod bench;
 mod cargo;
@@ -12,6 +12,7 @@ mod tally;
 mod targets;
 mod test;
 mod typescript;
+mod workflows;
 
 use std::process::ExitCode;
 

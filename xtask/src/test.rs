@@ -13,7 +13,7 @@ use crate::{
     needs::{self, Need},
     process::{Ended, Guard, Interrupt, run, run_reading, shown},
     tally::Tally,
-    targets, typescript,
+    targets, typescript, workflows,
 };
 
 /// A run that takes longer is stuck.
@@ -102,6 +102,7 @@ fn check_quickly(steps: &mut Steps) {
         steps.run(&mut cargo(&fuzz))
     });
     steps.take("lock files", &[], |_| locks::check());
+    steps.take("workflows", &[], |_| workflows::check());
     if steps.ci {
         // Building may rewrite a lock file that no longer fits; then it was committed stale.
         steps.take("lock file is fresh", &[], |steps| {
