@@ -8,6 +8,9 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
+/** Where the projects for phones look for them. */
+const android = "../src-tauri/gen/android/app/src/main/res";
+const apple = "../src-tauri/gen/apple/Assets.xcassets/AppIcon.appiconset";
 const sharp = createRequire(join(here, "../app/package.json"))("sharp");
 
 const source = readFileSync(join(here, "icon.svg"), "utf8");
@@ -27,6 +30,10 @@ async function png(svg, size) {
     .ensureAlpha()
     .png({ compressionLevel: 9, palette: false })
     .toBuffer();
+}
+
+async function opaque(size) {
+  return sharp(await png(square, size)).removeAlpha().png({ compressionLevel: 9 }).toBuffer();
 }
 
 function put(path, bytes) {
@@ -68,7 +75,7 @@ function icns(pictures) {
   return Buffer.concat([head, body]);
 }
 
-for (const folder of ["android", "ios"]) rmSync(join(here, folder), { recursive: true, force: true });
+rmSync(join(here, apple), { recursive: true, force: true });
 
 for (const [name, size] of [
   ["32x32.png", 32],
@@ -95,7 +102,7 @@ put("tray.png", await png(tray, 44));
 const small = await Promise.all([32, 16, 24, 48, 64, 256].map(async (size) => ({ size, bytes: await png(source, size) })));
 put("icon.ico", ico(small));
 
-const apple = [
+const mac = [
   ["icp4", 16],
   ["icp5", 32],
   ["ic07", 128],
@@ -109,35 +116,42 @@ const apple = [
 ];
 // On a Mac an icon's ground leaves a margin around itself.
 const margin = source.replace('viewBox="0 0 1024 1024"', 'viewBox="-124 -124 1272 1272"');
-put("icon.icns", icns(await Promise.all(apple.map(async ([type, size]) => ({ type, bytes: await png(margin, size) })))));
+put("icon.icns", icns(await Promise.all(mac.map(async ([type, size]) => ({ type, bytes: await png(margin, size) })))));
 
 for (const [density, scale] of Object.entries({ mdpi: 1, hdpi: 1.5, xhdpi: 2, xxhdpi: 3, xxxhdpi: 4 })) {
-  const folder = `android/mipmap-${density}`;
+  const folder = `${android}/mipmap-${density}`;
   put(`${folder}/ic_launcher.png`, await png(source, 48 * scale));
   put(`${folder}/ic_launcher_round.png`, await png(round, 48 * scale));
   put(`${folder}/ic_launcher_foreground.png`, await png(shrink(without(source, "ground")), 108 * scale));
 }
 put(
-  "android/values/ic_launcher_background.xml",
+  `${android}/values/ic_launcher_background.xml`,
   '<?xml version="1.0" encoding="utf-8"?>\n<resources>\n  <color name="ic_launcher_background">#0b2b31</color>\n</resources>\n',
 );
-put(
-  "android/mipmap-anydpi-v26/ic_launcher.xml",
-  '<?xml version="1.0" encoding="utf-8"?>\n<adaptive-icon xmlns:android="http://schemas.android.com/apk/res/android">\n  <background android:drawable="@color/ic_launcher_background"/>\n  <foreground android:drawable="@mipmap/ic_launcher_foreground"/>\n</adaptive-icon>\n',
-);
+for (const name of ["ic_launcher", "ic_launcher_round"]) {
+  put(
+    `${android}/mipmap-anydpi-v26/${name}.xml`,
+    '<?xml version="1.0" encoding="utf-8"?>\n<adaptive-icon xmlns:android="http://schemas.android.com/apk/res/android">\n  <background android:drawable="@color/ic_launcher_background"/>\n  <foreground android:drawable="@mipmap/ic_launcher_foreground"/>\n</adaptive-icon>\n',
+  );
+}
 
-// Points and scales as Xcode asks for them; none may be transparent.
-for (const [points, scales] of [
-  [20, [1, 2, 3]],
-  [29, [1, 2, 3]],
-  [40, [1, 2, 3]],
-  [60, [2, 3]],
-  [76, [1, 2]],
-  [83.5, [2]],
-]) {
-  for (const scale of scales) {
-    const bytes = await sharp(await png(square, points * scale)).removeAlpha().png({ compressionLevel: 9 }).toBuffer();
-    put(`ios/AppIcon-${points}x${points}@${scale}x.png`, bytes);
+// Points and scales as Xcode asks for them, for each kind of device; none may be transparent. The
+// names are those that `tauri ios init` would give its own.
+const images = [];
+for (const [idiom, sizes] of Object.entries({
+  iphone: { 20: ["2x", "3x"], 29: ["2x-1", "3x"], 40: ["2x", "3x"], 60: ["2x", "3x"] },
+  ipad: { 20: ["1x", "2x-1"], 29: ["1x", "2x"], 40: ["1x", "2x-1"], 76: ["1x", "2x"], 83.5: ["2x"] },
+})) {
+  for (const [points, names] of Object.entries(sizes)) {
+    for (const name of names) {
+      const scale = Number.parseInt(name, 10);
+      const filename = `AppIcon-${points}x${points}@${name}.png`;
+      put(`${apple}/${filename}`, await opaque(points * scale));
+      images.push({ size: `${points}x${points}`, idiom, filename, scale: `${scale}x` });
+    }
   }
 }
-put("ios/AppIcon-512@2x.png", await sharp(await png(square, 1024)).removeAlpha().png({ compressionLevel: 9 }).toBuffer());
+put(`${apple}/AppIcon-512@2x.png`, await opaque(1024));
+images.push({ size: "1024x1024", idiom: "ios-marketing", filename: "AppIcon-512@2x.png", scale: "1x" });
+const contents = { images, info: { version: 1, author: "xcode" } };
+put(`${apple}/Contents.json`, `${JSON.stringify(contents, null, 2)}\n`);

@@ -6,6 +6,8 @@ mod docs;
 mod fuzz;
 mod locks;
 mod needs;
+#[cfg(test)]
+mod phones;
 mod process;
 mod run;
 mod tally;
