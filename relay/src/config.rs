@@ -11,7 +11,7 @@ use crate::{
     address::AddressLimits,
     quota::Quota,
     room::RoomSettings,
-    turn::{TurnError, TurnSecret, TurnServers, TurnUrl},
+    turn::{TurnError, TurnSecret, TurnServers, TurnUrl, relay},
 };
 
 /// The NearTalk relay: proximity matching, ephemeral chat and signaling for the people around you.
@@ -95,6 +95,10 @@ pub struct Config {
     /// How long the TURN credentials are good that somebody who joins voice gets.
     #[arg(long, env = "NEARTALK_TURN_TTL", value_name = "TIME", default_value = "24h", value_parser = parse_duration)]
     pub turn_ttl: Duration,
+
+    /// The TURN server inside.
+    #[command(flatten)]
+    pub turn_relay: relay::Flags,
 
     /// How long a message lives.
     #[arg(long, env = "NEARTALK_MESSAGE_TTL", value_name = "TIME", default_value = "30m", value_parser = parse_duration)]

@@ -43,6 +43,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(address) = server.admin_address() {
         announce("admin on", address?);
     }
+    for address in server.turn_addresses() {
+        // Whoever started the relay may not want to read this either.
+        let _ = writeln!(std::io::stdout(), "TURN and STUN on udp://{address}");
+    }
     server.run(shutdown).await.context("the relay can't go on")
 }
 
@@ -82,6 +86,13 @@ fn start_logs(config: &Config) -> anyhow::Result<()> {
             config.log
         )
     })?;
+    // They tell about every packet that a stranger sends, and whose it is.
+    let filter = ["stun_types=off", "turn_types=off"]
+        .into_iter()
+        .try_fold(filter, |filter, off| {
+            off.parse().map(|off| filter.add_directive(off))
+        })
+        .context("turning off logs")?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

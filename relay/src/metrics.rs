@@ -6,6 +6,8 @@ use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use crate::turn::relay::Refusal;
+
 /// Upper bounds of the latency histogram's buckets, in seconds.
 const LATENCY_BUCKETS: [f64; 12] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
@@ -96,6 +98,42 @@ impl EdgeMetrics {
     }
 }
 
+/// What the TURN server inside counts. The default counts nothing, for tests.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the help text of each stands where it is made")]
+pub struct TurnMetrics {
+    pub allocations: Gauge,
+    pub granted: Counter,
+    pub bindings: Counter,
+    pub packets: Counter,
+    pub bytes: Counter,
+    /// By [`Refusal`].
+    pub refusals: [Counter; Refusal::ALL.len()],
+}
+
+impl Default for TurnMetrics {
+    fn default() -> Self {
+        Self::registered(&metrics::NoopRecorder)
+    }
+}
+
+impl TurnMetrics {
+    fn registered(recorder: &impl Recorder) -> Self {
+        let refusal = |refusal: Refusal| {
+            let labels = [("reason", refusal.label())];
+            counter(recorder, "neartalk_turn_refusals_total", &labels)
+        };
+        Self {
+            allocations: gauge(recorder, "neartalk_turn_allocations", &[]),
+            granted: counter(recorder, "neartalk_turn_allocations_granted_total", &[]),
+            bindings: counter(recorder, "neartalk_turn_bindings_total", &[]),
+            packets: counter(recorder, "neartalk_turn_packets_total", &[]),
+            bytes: counter(recorder, "neartalk_turn_bytes_total", &[]),
+            refusals: Refusal::ALL.map(refusal),
+        }
+    }
+}
+
 /// All metrics of one relay. There is no global recorder, so that several relays can live in one
 /// process.
 #[derive(Debug)]
@@ -104,6 +142,8 @@ pub struct Metrics {
     pub room: RoomMetrics,
     /// What the sockets and the HTTP API count.
     pub edge: EdgeMetrics,
+    /// What the TURN server inside counts.
+    pub turn: TurnMetrics,
     handle: PrometheusHandle,
 }
 
@@ -118,6 +158,7 @@ impl Metrics {
         Self {
             room: RoomMetrics::registered(&recorder),
             edge: EdgeMetrics::registered(&recorder),
+            turn: TurnMetrics::registered(&recorder),
             handle: recorder.handle(),
         }
     }
@@ -172,6 +213,10 @@ fn describe(recorder: &PrometheusRecorder) {
             "Occupied index cells of about 500 m, by how many people they hold.",
         ),
         ("neartalk_history_messages", "Messages that still live."),
+        (
+            "neartalk_turn_allocations",
+            "Relayed addresses that somebody has.",
+        ),
     ];
     let counters = [
         (
@@ -196,6 +241,23 @@ fn describe(recorder: &PrometheusRecorder) {
         (
             "neartalk_store_operations_total",
             "Operations on sessions, places and messages.",
+        ),
+        (
+            "neartalk_turn_allocations_granted_total",
+            "Relayed addresses given out.",
+        ),
+        (
+            "neartalk_turn_bindings_total",
+            "Clients told their own address.",
+        ),
+        (
+            "neartalk_turn_packets_total",
+            "Packets carried from one client to another.",
+        ),
+        ("neartalk_turn_bytes_total", "Bytes in these packets."),
+        (
+            "neartalk_turn_refusals_total",
+            "What the TURN server did not do, by why.",
         ),
     ];
     for (name, help) in gauges {

@@ -33,7 +33,10 @@ use crate::{
     hub::Hub,
     metrics::Metrics,
     room::{Room, RoomSettings, link::CloseCode},
-    turn::TurnError,
+    turn::{
+        TurnError,
+        relay::{FlagError, Sockets},
+    },
 };
 
 /// How long the head of a request may take to arrive, and a connection may stay unused.
@@ -61,6 +64,9 @@ pub enum StartError {
     /// The settings about TURN don't fit together.
     #[error(transparent)]
     Turn(#[from] TurnError),
+    /// The TURN server inside can't be as it is asked for.
+    #[error(transparent)]
+    TurnRelay(#[from] FlagError),
 }
 
 /// Whether the relay is ending, and who is still there.
@@ -102,6 +108,7 @@ pub struct Server {
     room: RoomSettings,
     public: TcpListener,
     admin: Option<TcpListener>,
+    turn: Option<Sockets>,
 }
 
 impl Server {
@@ -115,11 +122,13 @@ impl Server {
             }
             None => None,
         };
+        let turn = Sockets::bind(&config.turn_relay)?;
         Ok(Self {
             config,
             room,
             public,
             admin,
+            turn,
         })
     }
 
@@ -133,6 +142,11 @@ impl Server {
         self.admin.as_ref().map(TcpListener::local_addr)
     }
 
+    /// Where clients reach the TURN server inside, over UDP, if there is one.
+    pub fn turn_addresses(&self) -> &[SocketAddr] {
+        self.turn.as_ref().map_or(&[], Sockets::addresses)
+    }
+
     /// Serves until `shutdown` resolves, then closes every connection after what is queued for it.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Self {
@@ -140,11 +154,24 @@ impl Server {
             room,
             public,
             admin,
+            turn,
         } = self;
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::new());
         let rng = StdRng::from_rng(&mut rand::rng());
-        let room = Room::new(room, rng, metrics.room.clone());
+        let mut room = Room::new(room, rng, metrics.room.clone());
+        let mut turn_ended = None;
+        if let Some(turn) = turn {
+            let turn = turn.spawn(config.turn_ttl, clock, metrics.turn.clone())?;
+            room.issue_turn_credentials(turn.issuer);
+            turn_ended = Some(turn.ended);
+        }
+        let turn_ended = async {
+            match turn_ended {
+                Some(ended) => drop(ended.await),
+                None => std::future::pending().await,
+            }
+        };
         let hub = Hub::spawn(room, clock, Arc::clone(&metrics))?;
         let addresses = AddressTable::new(config.addresses());
         let (alive, mut all_gone) = mpsc::channel(1);
@@ -181,12 +208,13 @@ impl Server {
         let public_acceptor = acceptor(http::router(app), Some(Arc::clone(&addresses)));
         tokio::spawn(public_acceptor.run(public));
 
-        tokio::pin!(shutdown);
+        tokio::pin!(shutdown, turn_ended);
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
                 // Better to be restarted than to go on with nobody at home.
                 () = hub.ended() => return Err(io::Error::other("the room has stopped")),
+                () = &mut turn_ended => return Err(io::Error::other("the TURN server has stopped")),
                 () = sleep(SWEEP_INTERVAL) => addresses.sweep(clock.now()),
             }
         }

@@ -1,11 +1,16 @@
 //! TURN with time-limited credentials (draft-uberti-behave-turn-rest): relay and TURN server share
 //! a secret, and whoever joins voice gets a name that says until when it is good, signed with it.
+//!
+//! The server is another program, such as coturn, or the [`relay`] in here.
+
+pub mod relay;
 
 use std::{fmt, io, net::Ipv6Addr, path::PathBuf, str::FromStr, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
 use neartalk_shared::{PeerId, Timestamp, frame::IceServer};
+use rand::Rng;
 use sha1::Sha1;
 use thiserror::Error;
 
@@ -89,6 +94,23 @@ impl FromStr for TurnSecret {
     }
 }
 
+impl TurnSecret {
+    /// One that nobody has to know but this process.
+    fn random(rng: &mut impl Rng) -> Self {
+        let mut bytes = [0; 32];
+        rng.fill_bytes(&mut bytes);
+        Self(STANDARD.encode(bytes))
+    }
+
+    /// What goes with this name: its signature, as draft-uberti-behave-turn-rest has it.
+    pub fn credential(&self, username: &str) -> String {
+        let mut mac = Hmac::<Sha1>::new_from_slice(self.0.as_bytes())
+            .expect("HMAC takes a key of any length");
+        mac.update(username.as_bytes());
+        STANDARD.encode(mac.finalize().into_bytes())
+    }
+}
+
 impl fmt::Debug for TurnSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TurnSecret(…)")
@@ -162,13 +184,10 @@ impl TurnServers {
     pub fn ice_server(&self, peer_id: PeerId, now: Timestamp) -> IceServer {
         let until = (now + self.ttl).as_millis() / 1_000;
         let username = format!("{until}:{peer_id}");
-        let mut mac = Hmac::<Sha1>::new_from_slice(self.secret.0.as_bytes())
-            .expect("HMAC takes a key of any length");
-        mac.update(username.as_bytes());
         IceServer {
             urls: self.urls.iter().map(|url| url.0.clone()).collect(),
+            credential: Some(self.secret.credential(&username)),
             username: Some(username),
-            credential: Some(STANDARD.encode(mac.finalize().into_bytes())),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A TURN server: coturn, as whoever runs a relay would run it.
+//! A TURN server: coturn, as whoever runs a relay would run it. And coturn's own client, for any server.
 
 use std::{
     env, fs,
@@ -115,27 +115,9 @@ impl TurnServer {
     /// Asks it for an address, as a client with this name and credential would.
     ///
     /// # Errors
-    /// When it doesn't answer, or the client that asks (from the same package) can't be started.
+    /// As of [`allocate`].
     pub fn allocate(&self, username: &str, credential: &str) -> Result<Allocation> {
-        let mut client = Command::new("turnutils_uclient");
-        client.args(["-v", "-c", "-y", "-n", "1", "-m", "1"]);
-        client.args(["-u", username, "-w", credential]);
-        client.args(["-p", &self.address.port().to_string()]);
-        let mut client = Process::start(client.arg(self.address.ip().to_string()))?;
-        let until = Instant::now() + GUARD;
-        loop {
-            match client.line(until) {
-                Ok(Some(line)) if line.contains("Received relay addr") => {
-                    return Ok(Allocation::Granted);
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => bail!("coturn doesn't answer:\n{}", client.printed()),
-                Err(_) if client.printed().contains("Cannot complete Allocation") => {
-                    return Ok(Allocation::Refused);
-                }
-                Err(e) => return Err(e),
-            }
-        }
+        allocate(self.address, username, credential)
     }
 
     /// What it has logged so far, for whoever looks why something went wrong.
@@ -148,6 +130,80 @@ impl TurnServer {
         let log = self.log();
         log.matches("ALLOCATE processed, success").count()
     }
+}
+
+/// Asks a server for an address, as a client with this name and credential would.
+///
+/// # Errors
+/// When it doesn't answer, or the client that asks (from coturn's package) can't be started.
+pub fn allocate(server: SocketAddr, username: &str, credential: &str) -> Result<Allocation> {
+    let mut client = client(server, username, credential);
+    let mut client = Process::start(client.args(["-v", "-n", "1", "-m", "1"]).arg(host(server)))?;
+    let until = Instant::now() + GUARD;
+    loop {
+        match client.line(until) {
+            Ok(Some(line)) if line.contains("Received relay addr") => {
+                return Ok(Allocation::Granted);
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => bail!("the server doesn't answer:\n{}", client.printed()),
+            Err(_) if client.printed().contains("Cannot complete Allocation") => {
+                return Ok(Allocation::Refused);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// What came of sending through a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Packets that were sent.
+    pub sent: u64,
+    /// Packets that arrived.
+    pub received: u64,
+}
+
+/// Has so many clients with this name and credential, in pairs, send each other so many packets of 100
+/// bytes through a server, one in 20 ms each: from relayed address to relayed address.
+///
+/// # Errors
+/// When they can't be started, or don't end.
+pub fn exchange(
+    server: SocketAddr,
+    (username, credential): (&str, &str),
+    clients: u32,
+    packets: u32,
+) -> Result<Exchange> {
+    let mut client = client(server, username, credential);
+    client.args(["-n", &packets.to_string(), "-m", &clients.to_string()]);
+    let mut client = Process::start(client.arg(host(server)))?;
+    client.wait_for("what was sent and has arrived", |line| {
+        let number = |name: &str| {
+            let rest = line.split_once(name)?.1;
+            rest.split(|c: char| !c.is_ascii_digit())
+                .next()?
+                .parse()
+                .ok()
+        };
+        // As long as it goes on it says how many clients there are (msz), too.
+        let is_last = !line.contains("msz=");
+        let sent = number("tot_send_msgs=").filter(|_| is_last)?;
+        let received = number("tot_recv_msgs=")?;
+        Some(Exchange { sent, received })
+    })
+}
+
+fn client(server: SocketAddr, username: &str, credential: &str) -> Command {
+    let mut client = Command::new("turnutils_uclient");
+    // From client to client, one connection each.
+    client.args(["-c", "-y", "-u", username, "-w", credential]);
+    client.args(["-p", &server.port().to_string()]);
+    client
+}
+
+fn host(server: SocketAddr) -> String {
+    server.ip().to_string()
 }
 
 impl Drop for TurnServer {

@@ -41,7 +41,11 @@ use self::{
     link::{CloseCode, Frame, Link},
     session::{Placed, Sessions, Slot},
 };
-use crate::{metrics::RoomMetrics, quota::Quota, turn::TurnServers};
+use crate::{
+    metrics::RoomMetrics,
+    quota::Quota,
+    turn::{TurnServers, relay::Issuer},
+};
 
 /// At most so many reports are kept, the newest.
 const REPORTS_MAX: usize = 10_000;
@@ -136,6 +140,8 @@ pub struct Room<L> {
     reports: VecDeque<Report>,
     presence: presence::Pending,
     next_link: u64,
+    /// Hands out what the TURN server inside takes, if there is one.
+    turn_issuer: Option<Issuer>,
 }
 
 impl<L: Link> Room<L> {
@@ -170,8 +176,14 @@ impl<L: Link> Room<L> {
             reports: VecDeque::new(),
             presence: presence::Pending::default(),
             next_link: 0,
+            turn_issuer: None,
             settings,
         }
+    }
+
+    /// Gives whoever joins voice credentials of this issuer's, for as long as their session lives.
+    pub fn issue_turn_credentials(&mut self, issuer: Issuer) {
+        self.turn_issuer = Some(issuer);
     }
 
     /// Starts a session, under a friendly random name unless one is given.

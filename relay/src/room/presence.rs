@@ -88,6 +88,9 @@ impl<L: Link> Room<L> {
         self.flush_changes(now);
         self.sessions.release_retired();
         self.send_reach(now);
+        if let Some(issuer) = &mut self.turn_issuer {
+            issuer.flush();
+        }
         self.update_gauges();
     }
 
@@ -208,6 +211,9 @@ impl<L: Link> Room<L> {
                 self.metrics.store_expire.increment(1);
             }
             if session_ended {
+                if let Some(issuer) = &mut self.turn_issuer {
+                    issuer.end(self.sessions[slot].peer_id);
+                }
                 self.sessions.retire(slot);
                 self.metrics.store_expire.increment(1);
             } else {

@@ -32,6 +32,8 @@ impl<L: Link> Room<L> {
         }
         let turn = self.settings.turn.as_ref();
         let turn = turn.map(|turn| turn.ice_server(peer_id, now));
+        let inside = self.turn_issuer.as_mut();
+        let inside = inside.map(|issuer| issuer.ice_servers(peer_id, now));
         let ready = ServerFrame::VoiceReady {
             ice_servers: self
                 .settings
@@ -39,6 +41,7 @@ impl<L: Link> Room<L> {
                 .iter()
                 .cloned()
                 .chain(turn)
+                .chain(inside.into_iter().flatten())
                 .collect(),
             max_peers: VOICE_MAX_PEERS,
         };

@@ -15,6 +15,8 @@ mod presence;
 mod session;
 #[cfg(target_os = "linux")]
 mod turn;
+#[cfg(target_os = "linux")]
+mod turn_inside;
 mod voice;
 
 use common::{Api, Person, Relay};

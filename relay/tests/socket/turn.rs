@@ -8,7 +8,7 @@ use crate::common::{Person, Relay, beside, poll};
 const SECRET: &str = "what relay and coturn share";
 
 /// Joins voice; what there is to connect through.
-async fn ice_servers(person: &mut Person) -> Vec<IceServer> {
+pub async fn ice_servers(person: &mut Person) -> Vec<IceServer> {
     match person.join_voice().await {
         ServerFrame::VoiceReady { ice_servers, .. } => ice_servers,
         other => unreachable!("join_voice waits for it: {other:?}"),
@@ -16,7 +16,7 @@ async fn ice_servers(person: &mut Person) -> Vec<IceServer> {
 }
 
 /// The only name and credential among them.
-fn credentials(servers: &[IceServer]) -> (&str, &str) {
+pub fn credentials(servers: &[IceServer]) -> (&str, &str) {
     let mut named = servers.iter().filter_map(|server| {
         let credential = server.credential.as_deref();
         Some((server.username.as_deref()?, credential?))
