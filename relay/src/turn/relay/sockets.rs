@@ -27,6 +27,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Packets that are taken from a socket before anything else gets its turn.
 const BATCH: usize = 64;
 
+/// Bytes that may wait in a socket while the thread has no core to run on.
+const BUFFER: usize = 1 << 20;
+
 /// Changes that may wait for the server; beyond it they wait with the room.
 const QUEUE: usize = 4_096;
 
@@ -156,6 +159,8 @@ fn bind(address: SocketAddr) -> io::Result<StdSocket> {
         socket.set_only_v6(!ip.is_unspecified())?;
     }
     socket.set_nonblocking(true)?;
+    // Many speak at once. Where the system gives less, it is that much.
+    let _ = socket.set_recv_buffer_size(BUFFER);
     socket.bind(&address.into())?;
     Ok(socket.into())
 }
