@@ -49,6 +49,22 @@ impl Scene {
         let site = Site::serve().await.unwrap();
         let relay = Relay::start(&["--allowed-origin", &site.origin()]).unwrap();
         let someone = Someone::in_voice(test, relay.url()).await;
+        Self::of(site, relay, someone, sound)
+    }
+
+    /// With a TURN server inside the relay, over which alone the engine goes.
+    async fn hidden(test: &str) -> Self {
+        let site = Site::serve().await.unwrap();
+        let origin = site.origin();
+        let flags = ["--allowed-origin", &origin, "--turn-listen", "127.0.0.1:0"];
+        let relay = Relay::start(&flags).unwrap();
+        let someone = Someone::hidden_in_voice(test, relay.url()).await;
+        Self::of(site, relay, someone, |someone| {
+            Sound::File(someone.file("browser.wav"))
+        })
+    }
+
+    fn of(site: Site, relay: Relay, someone: Someone, sound: fn(&Someone) -> Sound) -> Self {
         let chromium = Chromium::start(&Options {
             sound: sound(&someone),
             loopback: true,
@@ -271,6 +287,41 @@ async fn a_browser_without_a_microphone_hides_its_address_and_hears() {
         .peekable();
     assert!(hosts.peek().is_some(), "{sdp}");
     assert!(hosts.all(|line| line.contains(".local ")), "{sdp}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_hide_their_addresses_behind_the_relays_turn_server() {
+    let mut scene = Scene::hidden("hidden").await;
+    let visit = Visit {
+        relay_only: true,
+        ..scene.visit(Role::ImpoliteTo)
+    };
+    let (page, id) = scene.open(&visit).await;
+    scene.someone.until("a connection", connected(id)).await;
+    scene.both_hear(&page).await;
+    let report = scene.report(&page, "peer.local_candidate").await;
+    assert_eq!(report.local_candidate.as_deref(), Some("relay"));
+    scene
+        .someone
+        .until("a way over the relay", |event| match event {
+            Event::VoiceQuality { people } => people
+                .iter()
+                .any(|of| of.peer_id == id && of.relayed == Some(true))
+                .then_some(()),
+            _ => None,
+        })
+        .await;
+    let engine = &scene.engine;
+    for side in ["local", "remote"] {
+        let sdp: String = page
+            .eval(&format!("neartalk.descriptions('{engine}').{side}"))
+            .await
+            .unwrap();
+        assert!(sdp.contains(" typ relay"), "{side}: {sdp}");
+        for word in [" typ host", " typ srflx", ".local"] {
+            assert!(!sdp.contains(word), "{side}: {word}: {sdp}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,7 +39,8 @@ const TONES: [f32; 2] = [440.0, 660.0];
 struct World {
     // Fields are dropped in this order: what runs in the networks before these.
     relay: Relay,
-    coturn: TurnServer,
+    /// Unless the relay's own is used.
+    coturn: Option<TurnServer>,
     homes: Homes,
     folder: PathBuf,
     /// Two cores have no time for two calls at once.
@@ -48,6 +49,11 @@ struct World {
 
 impl World {
     fn new(nat: Nat) -> Self {
+        Self::with(nat, true)
+    }
+
+    /// With coturn, or with the TURN server that is inside the relay.
+    fn with(nat: Nat, coturn: bool) -> Self {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,11 +64,19 @@ impl World {
         let homes = Homes::new([nat; 2]).unwrap();
         let internet = homes.internet();
         let address = SocketAddr::from((Homes::servers(), 3478));
-        let coturn = TurnServer::run(internet.command("turnserver"), address, "hush").unwrap();
+        let coturn = coturn
+            .then(|| TurnServer::run(internet.command("turnserver"), address, "hush").unwrap());
         let mut relay = internet.command(Relay::program().unwrap());
         relay.args(["--listen", &format!("{}:8080", Homes::servers())]);
-        relay.args(["--ice-server", &coturn.stun_url()]);
-        relay.args(["--turn-url", &coturn.turn_url(), "--turn-secret", "hush"]);
+        match &coturn {
+            Some(coturn) => {
+                relay.args(["--ice-server", &coturn.stun_url()]);
+                relay.args(["--turn-url", &coturn.turn_url(), "--turn-secret", "hush"]);
+            }
+            None => {
+                relay.args(["--turn-listen", &address.to_string()]);
+            }
+        }
         let relay = Relay::run(&mut relay).unwrap();
         Self {
             relay,
@@ -131,8 +145,8 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if thread::panicking() {
-            println!("coturn's log:\n{}", self.coturn.log());
+        if let Some(coturn) = self.coturn.as_ref().filter(|_| thread::panicking()) {
+            println!("coturn's log:\n{}", coturn.log());
         }
         // Whatever is left there harms nobody.
         let _ = fs::remove_dir_all(&self.folder);
@@ -196,7 +210,28 @@ fn behind_symmetric_routers_they_talk_over_the_turn_server() {
         let quality = goes(&mut people, home, true);
         println!("home {home}, over TURN: {quality}");
     }
-    assert!(world.coturn.allocations() > 0);
+    assert!(world.coturn.as_ref().unwrap().allocations() > 0);
+}
+
+#[test]
+fn behind_symmetric_routers_they_talk_over_the_relays_own_turn_server() {
+    let world = World::with(Nat::Symmetric, false);
+    let mut people = world.call();
+    for home in [0, 1] {
+        let quality = goes(&mut people, home, true);
+        println!("home {home}, over the relay's TURN server: {quality}");
+        assert!(world.homes.home(home).arrived().unwrap().from_servers > 50);
+    }
+}
+
+#[test]
+fn who_has_an_open_way_uses_the_relays_turn_server_only_to_be_told_their_address() {
+    let world = World::with(Nat::Cone, false);
+    let mut people = world.call();
+    for home in [0, 1] {
+        goes(&mut people, home, false);
+        assert!(world.homes.home(home).arrived().unwrap().from_others > 0);
+    }
 }
 
 /// Carries connections from a port at home to the relay, and remembers all that the relay says.
@@ -270,16 +305,32 @@ fn addresses(text: &str) -> BTreeSet<IpAddr> {
 
 #[test]
 fn who_hides_their_address_shows_only_the_turn_servers() {
-    let world = World::new(Nat::Cone);
+    hides(&World::new(Nat::Cone), &[]);
+}
+
+#[test]
+fn who_hides_their_address_shows_only_the_relays_even_to_who_does_not() {
+    hides(&World::with(Nat::Cone, false), &[]);
+}
+
+#[test]
+fn two_who_hide_their_addresses_talk_over_the_relays_own_turn_server() {
+    hides(&World::with(Nat::Cone, false), &["--hide-address"]);
+}
+
+/// Somebody hides their address from somebody with these flags.
+fn hides(world: &World, flags: &[&str]) {
     let listener = Listener::start(world.homes.home(1).host());
     let mut people = [
         world.person(0, world.relay.url(), &["--hide-address"]),
-        world.person(1, &listener.url, &[]),
+        world.person(1, &listener.url, flags),
     ];
     for home in [0, 1] {
         hears(&mut people, home);
-        goes(&mut people, home, true);
+        let quality = goes(&mut people, home, true);
+        println!("home {home}, over TURN: {quality}");
     }
+    hear_each_other_for(&mut people, Duration::from_secs(1));
     // All that the other side was told.
     let told = listener.heard();
     assert!(

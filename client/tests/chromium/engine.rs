@@ -49,6 +49,19 @@ pub struct Someone {
 impl Someone {
     /// Starts an engine, and waits until it is in voice.
     pub async fn in_voice(test: &str, relay: &str) -> Self {
+        Self::in_voice_with(test, relay, VoiceSettings::default()).await
+    }
+
+    /// Starts an engine that hides its address, and waits until it is in voice.
+    pub async fn hidden_in_voice(test: &str, relay: &str) -> Self {
+        let settings = VoiceSettings {
+            hide_address: true,
+            ..VoiceSettings::default()
+        };
+        Self::in_voice_with(test, relay, settings).await
+    }
+
+    async fn in_voice_with(test: &str, relay: &str, settings: VoiceSettings) -> Self {
         let folder = folder(test);
         let say = |name, hz, seconds| {
             let mut file = WavSink::create(folder.join(name)).unwrap();
@@ -59,7 +72,7 @@ impl Someone {
         say("engine.wav", HEARD_BY_BROWSER, 120);
         say("browser.wav", HEARD_BY_ENGINE, 1);
         loop {
-            let mut someone = Self::start(folder.clone(), relay).await;
+            let mut someone = Self::start(folder.clone(), relay, settings.clone()).await;
             // The browser is to have either role beside this one.
             if !Role::is_open_beside(&someone.peer_id.to_string()) {
                 someone.handle.shutdown().await;
@@ -76,7 +89,7 @@ impl Someone {
         }
     }
 
-    async fn start(folder: PathBuf, relay: &str) -> Self {
+    async fn start(folder: PathBuf, relay: &str, settings: VoiceSettings) -> Self {
         let mut config = EngineConfig::new(RelayUrl::parse(relay).unwrap());
         config.radius = Radius::new(500).unwrap();
         config.files = SoundFiles {
@@ -90,7 +103,7 @@ impl Someone {
             echo_cancellation: false,
             noise_suppression: NoiseSuppression::Off,
             gain_control: false,
-            ..VoiceSettings::default()
+            ..settings
         };
         let (fixes, stream) = location::channel();
         let (lat, lon) = place();
