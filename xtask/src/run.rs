@@ -98,6 +98,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let log = at_terminal.then(|| root().join("target/neartalk-relay.log"));
     let mut command = Command::new(find(&programs, "neartalk-relay")?);
     command.args(["--listen", &listen.to_string()]);
+    if !listen.ip().is_unspecified() {
+        // So that whoever hides their address can be heard here as well.
+        let turn = SocketAddr::new(listen.ip(), 0).to_string();
+        command.args(["--turn-listen", &turn]);
+    }
     let mut relay = Relay::start(&mut command, log.as_deref(), &guard)?;
     println!("The relay is running at {}", relay.url);
     if let Some(log) = &log {
