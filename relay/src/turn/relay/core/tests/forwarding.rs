@@ -208,3 +208,38 @@ fn all_together_send_only_so_much() {
     assert!(pair.world.refused("total_bandwidth") > 800);
     assert_eq!(pair.world.refused("allocation_bandwidth"), 0);
 }
+
+/// Asks with the nonce that it has. Takes a fresh one from a refusal, and leaves it at that.
+fn asks_once(pair: &mut Pair, from: usize, method: StunMethod) {
+    let peers = match method {
+        CREATE_PERMISSION => vec![pair.relayed[1 - from]],
+        _ => Vec::new(),
+    };
+    let client = &mut pair.clients[from];
+    let request = client.request(method, |id| peer_attributes(&peers, id));
+    let reply = pair.world.ask(client.at, &request).unwrap();
+    match reply.code() {
+        None => {}
+        Some(438) => client.nonce = reply.nonce().unwrap(),
+        code => panic!("{code:?} at {:?}", pair.world.now),
+    }
+}
+
+#[test]
+fn who_renews_as_rarely_as_webrtc_rs_does_is_heard_for_hours() {
+    let mut pair = Pair::permitted();
+    for minute in 1..20 * 60 {
+        pair.world.passes(60);
+        for from in [0, 1] {
+            // In the order in which it does both when both are due.
+            if minute % 5 == 0 {
+                asks_once(&mut pair, from, REFRESH);
+            }
+            if minute % 2 == 0 {
+                asks_once(&mut pair, from, CREATE_PERMISSION);
+            }
+        }
+        assert!(pair.send(0, b"hello").is_some(), "after {minute} minutes");
+    }
+    assert!(pair.world.refused("stale_nonce") > 2 * 15);
+}
