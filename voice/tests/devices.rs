@@ -360,7 +360,7 @@ fn a_loudspeaker_that_runs_dry_is_given_more_at_once_and_plays_on() {
                     _ => {}
                 }
             };
-            assert_eq!(period, Duration::from_millis(10));
+            assert_eq!(period, Duration::from_millis(20));
             heard(&pulse, "bus.monitor", |[_, right]| {
                 is_tone(right, HEARD, 0.25)
             });

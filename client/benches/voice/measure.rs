@@ -64,16 +64,26 @@ pub fn run(options: Options) -> Result<()> {
     println!("load before: {load}(to measure, have the machine to yourself)");
     let bench = Bench { options };
     let mut rows = Vec::new();
+    let mut failed = Vec::new();
     for part in parts.unwrap_or_else(all) {
-        match part {
-            Part::Ear => bench.ear(&mut rows)?,
-            Part::Pesq => bench.pesq(&mut rows)?,
-            Part::Join => bench.join(&mut rows)?,
-            Part::Cpu => bench.cpu(&mut rows)?,
-            Part::Echo => bench.echo(&mut rows)?,
+        let measured = match part {
+            Part::Ear => bench.ear(&mut rows),
+            Part::Pesq => bench.pesq(&mut rows),
+            Part::Join => bench.join(&mut rows),
+            Part::Cpu => bench.cpu(&mut rows),
+            Part::Echo => bench.echo(&mut rows),
+        };
+        // What has been measured so far is worth telling.
+        if let Err(error) = measured {
+            println!("{part:?} could not be measured: {error:#}");
+            failed.push(part);
         }
     }
     println!("{}", table::print(&rows));
+    ensure!(
+        failed.is_empty(),
+        "not everything could be measured: {failed:?}"
+    );
     Ok(())
 }
 
@@ -225,7 +235,7 @@ impl Bench {
         let mut signaled = None;
         for (n, app) in self.apps() {
             say("joining", app);
-            let mut stage = Stage::start(&[app; 2], Processing::Nothing, false)?;
+            let mut stage = Stage::start(&[app; 2], 2, Processing::Nothing, false)?;
             stage.join(0, true)?;
             let _speaks = stage.pulse.play_always(0, sound::chirp(0.3, 0.2))?;
             let mut recorder = stage.pulse.record()?;
@@ -271,17 +281,11 @@ impl Bench {
         let mut pair = [None, None];
         let mut room = [None, None];
         for (n, app) in self.apps() {
-            // Eight browsers would not fit on a small machine.
+            // Of a browser there is one: eight would not fit on a small machine.
             for (count, values) in [(2, &mut pair), (8, &mut room)] {
                 say(&format!("processor time among {count}"), app);
-                let apps: Vec<App> = (0..count)
-                    .map(|n| if n < 1 { app } else { App::Neartalk })
-                    .collect();
-                let mut stage = Stage::start(&apps, Processing::Open, true)?;
-                let mut speaks = Vec::new();
-                for person in 0..count {
-                    speaks.push(stage.pulse.play_always(person, speech(person)?.0)?);
-                }
+                let mut stage = Stage::crowd(app, count, Processing::Open)?;
+                let _speaks = stage.pulse.play_always(0, speech(0)?.0)?;
                 let mut recorder = stage.pulse.record()?;
                 recorder.next(SETTLE)?;
                 let (began, before) = (Instant::now(), stage.cpu_time(0)?);

@@ -10,8 +10,12 @@ use neartalk_rig::{
     process::{self, GUARD},
     pulse::Pulse,
     relay::Relay,
+    sound,
 };
 use tokio::runtime::Runtime;
+
+/// Seconds of speech in a file: longer than anything that is measured with one.
+const FILE: f64 = 120.0;
 
 const LAT: f64 = 52.516_3;
 const LON: f64 = 13.377_7;
@@ -70,11 +74,25 @@ pub struct Stage {
 impl Stage {
     /// Everybody talks with the same.
     pub fn of(app: App, count: usize, processing: Processing) -> Result<Self> {
-        Self::start(&vec![app; count], processing, true)
+        Self::start(&vec![app; count], count, processing, true)
     }
 
-    /// Starts it all. With `join`, returns when everybody is connected with everybody.
-    pub fn start(apps: &[App], processing: Processing, join: bool) -> Result<Self> {
+    /// As [`Self::of`], but all except the first speak from a file and listen into one: more than a few
+    /// people with devices would be more than a small machine's sound server can serve.
+    pub fn crowd(app: App, count: usize, processing: Processing) -> Result<Self> {
+        let mut apps = vec![App::Neartalk; count];
+        apps[0] = app;
+        Self::start(&apps, 1, processing, true)
+    }
+
+    /// Starts it all, with devices for the first so many. With `join`, returns when everybody is
+    /// connected with everybody.
+    pub fn start(
+        apps: &[App],
+        with_devices: usize,
+        processing: Processing,
+        join: bool,
+    ) -> Result<Self> {
         let runtime = Runtime::new()?;
         let network = LossyNetwork::new(apps.len(), 1)?;
         let pulse = Pulse::start(apps.len())?;
@@ -99,7 +117,7 @@ impl Stage {
         };
         for (n, app) in apps.iter().enumerate() {
             let person = match app {
-                App::Neartalk => stage.neartalk(n, processing, join),
+                App::Neartalk => stage.neartalk(n, n < with_devices, processing, join),
                 App::Chromium => stage.chromium(n, processing, join),
             };
             stage
@@ -112,7 +130,13 @@ impl Stage {
         Ok(stage)
     }
 
-    fn neartalk(&self, n: usize, processing: Processing, join: bool) -> Result<Person> {
+    fn neartalk(
+        &self,
+        n: usize,
+        with_devices: bool,
+        processing: Processing,
+        join: bool,
+    ) -> Result<Person> {
         let program = env!("CARGO_BIN_EXE_neartalk-headless");
         let mut command = self.network.command(n, program);
         self.pulse.equip_nobody(&mut command);
@@ -123,9 +147,17 @@ impl Stage {
             &format!("Person {n}"),
         ]);
         command.args(["--at", &format!("{LAT},{LON}")]);
-        let devices = [self.pulse.microphone(n), self.pulse.loudspeaker(n)];
-        let [input, output] = devices.map(|name| format!("pulseaudio:{name}"));
-        command.args(["--input", &input, "--output", &output]);
+        if with_devices {
+            let devices = [self.pulse.microphone(n), self.pulse.loudspeaker(n)];
+            let [input, output] = devices.map(|name| format!("pulseaudio:{name}"));
+            command.args(["--input", &input, "--output", &output]);
+        } else {
+            let file = |name: &str| self.pulse.folder().join(format!("{name}-{n}.wav"));
+            let words = sound::speech(n, sound::samples(FILE)).0;
+            sound::write_wav(&file("said"), &words)?;
+            command.arg("--mic").arg(file("said"));
+            command.arg("--speaker").arg(file("heard"));
+        }
         command.args(processing.options());
         if join {
             command.arg("--voice");

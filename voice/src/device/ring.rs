@@ -5,9 +5,12 @@
 //! logs; a test runs it under an allocator that refuses. The same goes for the other ends,
 //! [`CapturePort::read`] and [`PlaybackPort::write`].
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use cpal::{FromSample, Sample};
@@ -31,6 +34,8 @@ pub struct RingStats {
     dropped: AtomicU64,
     /// Samples that had to be made up, because nothing was there in time.
     missing: AtomicU64,
+    /// Calls of a loudspeaker so late that it had next to nothing left.
+    late: AtomicU64,
 }
 
 impl RingStats {
@@ -62,6 +67,11 @@ impl RingStats {
     /// Most samples that the device gave or took at once since this was last called.
     fn turn(&self) -> usize {
         self.latest.swap(0, Relaxed) as usize
+    }
+
+    /// How often a loudspeaker called so late that it had next to nothing left to play.
+    pub fn late(&self) -> u64 {
+        self.late.load(Relaxed)
     }
 
     fn called(&self, samples: usize) {
@@ -116,6 +126,8 @@ pub fn playback(rate: u32, wake: Wake) -> Option<(PlaybackPort, PlaybackTap)> {
         ring: consumer,
         stats: Arc::clone(&stats),
         wake,
+        rate,
+        called: None,
         started: false,
         last: 0.0,
     };
@@ -129,6 +141,8 @@ pub fn playback(rate: u32, wake: Wake) -> Option<(PlaybackPort, PlaybackTap)> {
         margin: 0,
         missing: 0,
         calm: 0,
+        patience: CALM_FRAMES,
+        trying: false,
     };
     Some((port, tap))
 }
@@ -219,6 +233,9 @@ pub struct PlaybackTap {
     ring: Consumer<f32>,
     stats: Arc<RingStats>,
     wake: Wake,
+    rate: u32,
+    /// When it last called, and how long what it took then lasts.
+    called: Option<(Duration, Duration)>,
     /// Whether anything was ever there: before that nothing is missing.
     started: bool,
     last: f32,
@@ -228,6 +245,19 @@ pub struct PlaybackTap {
 const FADE: f32 = 0.98;
 
 impl PlaybackTap {
+    /// Tells when the device calls, by any clock, before [`Self::fill`].
+    ///
+    /// What it took last is played behind as much that it had taken before. So who calls later than
+    /// four fifths of that again has all but run dry, or has.
+    pub fn called_at(&mut self, now: Duration) {
+        if let Some((before, lasts)) = self.called
+            && now.saturating_sub(before + lasts) > lasts * 4 / 5
+        {
+            self.stats.late.fetch_add(1, Relaxed);
+        }
+        self.called = Some((now, Duration::ZERO));
+    }
+
     /// Gives what is to be played, interleaved, the same in each channel.
     pub fn fill<T>(&mut self, sound: &mut [T], channels: usize)
     where
@@ -236,6 +266,9 @@ impl PlaybackTap {
         let channels = channels.max(1);
         let samples = sound.len() / channels;
         self.stats.called(samples);
+        if let Some((_, lasts)) = &mut self.called {
+            *lasts = Duration::from_micros(samples as u64 * 1_000_000 / u64::from(self.rate));
+        }
         let there = self.ring.slots().min(samples);
         let mut places = sound.chunks_exact_mut(channels);
         if let Ok(chunk) = self.ring.read_chunk(there) {
@@ -266,7 +299,8 @@ impl PlaybackTap {
 /// The processing thread's end of a loudspeaker's ring.
 ///
 /// It holds as much as the device took at once lately, and a margin: half a frame more whenever something
-/// was missing, half a frame less after half a minute when nothing was.
+/// was missing, half a frame less after half a minute when nothing was. Each time that less turns out
+/// to be too little, it takes twice as long until that is tried again: each try may cost a click.
 pub struct PlaybackPort {
     ring: Producer<f32>,
     stats: Arc<RingStats>,
@@ -280,11 +314,18 @@ pub struct PlaybackPort {
     margin: usize,
     /// As of the last look.
     missing: u64,
-    /// Frames since something was missing.
+    /// Frames since something was missing, or the margin was made smaller.
     calm: u32,
+    /// Frames of calm until the margin is made smaller.
+    patience: u32,
+    /// Whether it was made smaller, and nothing has been missing since.
+    trying: bool,
 }
 
 const CALM_FRAMES: u32 = 3_000;
+
+/// A quarter of an hour.
+const MOST_CALM_FRAMES: u32 = 90_000;
 
 /// PulseAudio takes twice the usual when a stream begins: no reason to hold that much ever after.
 const LATELY_FRAMES: u32 = 100;
@@ -297,6 +338,9 @@ impl PlaybackPort {
             self.missing = missing;
             self.margin = (self.margin + self.frame / 2).min(6 * self.frame);
             self.calm = 0;
+            if std::mem::take(&mut self.trying) {
+                self.patience = (2 * self.patience).min(MOST_CALM_FRAMES);
+            }
         }
         let latest = self.stats.latest.load(Relaxed) as usize;
         let at_once = self.at_once.max(latest).max(self.frame / 2);
@@ -312,8 +356,9 @@ impl PlaybackPort {
             self.at_once = self.stats.turn();
         }
         self.calm += 1;
-        if self.calm >= CALM_FRAMES {
+        if self.calm >= self.patience && self.margin > 0 {
             self.calm = 0;
+            self.trying = true;
             self.margin = self.margin.saturating_sub(self.frame / 2);
         }
         let sound = match &mut self.resampler {
@@ -428,6 +473,46 @@ mod tests {
             held(&mut port);
         }
         assert!(port.waiting() <= FRAME, "{}", port.waiting());
+    }
+
+    #[test]
+    fn who_calls_when_next_to_nothing_is_left_is_late() {
+        let (_port, mut tap) = playback(SAMPLE_RATE, Wake::new()).unwrap();
+        let mut out = [0.0f32; FRAME];
+        let mut late_after = |ms: &[u64]| {
+            let before = tap.stats().late();
+            for at in ms {
+                tap.called_at(Duration::from_millis(*at));
+                tap.fill(&mut out, 1);
+            }
+            tap.stats().late() - before
+        };
+        assert_eq!(late_after(&[0, 10, 21, 36, 40, 52]), 0);
+        assert_eq!(late_after(&[71, 90, 100]), 2);
+        assert_eq!(late_after(&[600]), 1);
+    }
+
+    #[test]
+    fn what_has_proved_too_little_is_tried_ever_more_rarely() {
+        let (mut port, mut tap) = playback(SAMPLE_RATE, Wake::new()).unwrap();
+        let mut out = [0.0f32; FRAME];
+        let mut missing = Vec::new();
+        // An hour with a device that takes 15 ms at once every now and then.
+        for frame in 0..360_000 {
+            while port.wants_frame() {
+                port.write(&[0.5; FRAME]);
+            }
+            let before = tap.stats().missing();
+            tap.fill(&mut out[..FRAME], 1);
+            if frame % 50 == 0 {
+                tap.fill(&mut out[..FRAME / 2], 1);
+            }
+            if tap.stats().missing() > before {
+                missing.push(frame / 6_000);
+            }
+        }
+        assert!(missing.len() < 12, "{missing:?}");
+        assert_eq!(*missing.first().unwrap(), 0);
     }
 
     #[test]

@@ -314,7 +314,11 @@ where
     let (trouble, on_trouble) = trouble(wakes);
     let stream = device.build_output_stream(
         config,
-        move |sound: &mut [T], _| tap.fill(sound, channels),
+        move |sound: &mut [T], info| {
+            let now = info.timestamp().callback.as_nanos();
+            tap.called_at(Duration::from_nanos(now as u64));
+            tap.fill(sound, channels);
+        },
         on_trouble,
         Some(OPENING),
     )?;
@@ -371,8 +375,8 @@ mod tests {
             range(2, any, SampleFormat::F32),
         ];
         assert_eq!(planned(&ranges, 44_100), Some((2, 48_000, 480)));
-        let plan = plan(&ranges, None, &[1, 2], Period::Short).unwrap();
-        assert_eq!(plan.config.buffer_size, BufferSize::Fixed(240));
+        let plan = plan(&ranges, None, &[1, 2], Period::Long).unwrap();
+        assert_eq!(plan.config.buffer_size, BufferSize::Fixed(960));
         assert_eq!(plan.format, SampleFormat::F32);
     }
 

@@ -198,7 +198,8 @@ impl InUse {
     /// Whether it runs dry again and again.
     fn is_short(&mut self, now: Duration) -> bool {
         let Running { stats, trouble, .. } = &self.running;
-        self.pace.is_short(now, stats.samples(), trouble.xruns())
+        let complaints = stats.late() + u64::from(trouble.xruns());
+        self.pace.is_short(now, stats.samples(), complaints)
     }
 
     fn problem(&mut self, now: Duration) -> Option<DeviceProblem> {
@@ -223,7 +224,7 @@ struct Line {
     unavailable: Option<DeviceProblem>,
     /// Why the last one failed.
     last_problem: Option<DeviceProblem>,
-    /// Of those that ran dry with the shortest.
+    /// Of those that ran dry with the usual.
     periods: BTreeMap<DeviceId, Period>,
 }
 
@@ -244,11 +245,7 @@ impl Line {
     }
 
     fn period(&self, id: &DeviceId) -> Period {
-        match self.direction {
-            // A frame is processed once all of it is there: to have the half of it earlier gains nothing.
-            Direction::Input => Period::Frame,
-            Direction::Output => self.periods.get(id).copied().unwrap_or(Period::Short),
-        }
+        self.periods.get(id).copied().unwrap_or(Period::Frame)
     }
 
     fn close(&mut self) -> Option<DeviceInfo> {
