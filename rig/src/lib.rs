@@ -13,6 +13,8 @@ pub mod process;
 pub mod programs;
 #[cfg(unix)]
 pub mod pulse;
+#[cfg(unix)]
+pub mod redis;
 pub mod relay;
 pub mod sound;
 #[cfg(unix)]

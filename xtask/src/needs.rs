@@ -163,6 +163,13 @@ pub const COTURN: Need = Need {
     test: Test::Program(&["turnserver"]),
     source: Source::Apt("coturn"),
 };
+/// For the tests of many relays.
+pub const REDIS: Need = Need {
+    name: "redis-server",
+    why: "the tests of many relays start one of their own",
+    test: Test::Program(&["redis-server"]),
+    source: Source::Apt("redis-server"),
+};
 /// For the tests of voice between networks, which they make on Linux.
 pub const IPTABLES: Need = Need {
     name: "iptables",

@@ -54,6 +54,7 @@ pub fn test(args: Args) -> Result<ExitCode> {
             needs::IPROUTE,
             needs::PYTHON,
             needs::COTURN,
+            needs::REDIS,
             needs::IPTABLES,
         ]);
         needs.extend(needs::WINDOW);
