@@ -13,6 +13,7 @@
 )]
 
 mod api;
+mod bystanders;
 mod map;
 mod metrics;
 mod person;
@@ -23,9 +24,10 @@ mod socket;
 use std::{future::Future, time::Duration};
 
 pub use api::{Answer, Api, bearer};
+pub use bystanders::Bystanders;
 pub use map::{beside, centre, east, north, place, radius, spot};
 pub use metrics::Metrics;
-pub use person::{Located, Person, Sent};
+pub use person::{Located, Person, Sent, ticked};
 pub use process::Relay;
 pub use raw::{Opcode, Raw, RawFrame, frame};
 pub use socket::{Closed, Socket, is_presence};

@@ -157,6 +157,11 @@ impl Person {
         .await
     }
 
+    /// Who is in range now, as `GET /api/nearby` has it.
+    pub async fn nearby_now(&self, relay: &Relay) -> neartalk_shared::http::Nearby {
+        relay.api().nearby(&self.created).await.expect(200)
+    }
+
     /// Waits for `reach`.
     pub async fn reach(&mut self) -> Vec<Reach> {
         self.wait("reach", |frame| match frame {
@@ -328,4 +333,20 @@ impl Person {
         })
         .await
     }
+}
+
+/// Everything that the relay has to say to `viewer` about who came, went and changed until now.
+///
+/// That is told on a tick. So somebody new joins where `viewer` is, with the same circle, and once
+/// `viewer` has been told of them, all that was earlier has been told as well.
+pub async fn ticked(
+    relay: &Relay,
+    api: &Api,
+    viewer: &mut Person,
+    place: Place,
+    metres: u32,
+) -> Vec<ServerFrame> {
+    let marker = Person::at(relay, api, "Marker", place, metres).await;
+    viewer.sees(marker.id()).await;
+    viewer.settle().await
 }

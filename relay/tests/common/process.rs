@@ -13,9 +13,15 @@ use tokio::sync::watch;
 
 use super::{Api, GUARD, Metrics, within};
 
+/// Whether the relays of these tests have a Redis behind them.
+const ON_REDIS: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"on_redis");
+
 /// A running relay binary; killed when dropped.
 pub struct Relay {
     process: Process,
+    /// The Redis behind it, if it has one of its own.
+    #[cfg(target_os = "linux")]
+    redis: Option<neartalk_rig::redis::Redis>,
     flags: Vec<String>,
     /// Where it listens.
     pub address: SocketAddr,
@@ -27,6 +33,23 @@ impl Relay {
     /// Starts a relay with these flags, and waits until it listens.
     pub fn start(flags: &[&str]) -> Self {
         let flags: Vec<_> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        #[cfg(target_os = "linux")]
+        if ON_REDIS {
+            let redis = neartalk_rig::redis::Redis::start(&[]).unwrap();
+            let flags = [flags, vec!["--redis-url".to_owned(), redis.url()]].concat();
+            let relay = Self::start_on("127.0.0.1:0", flags);
+            return Self {
+                redis: Some(redis),
+                ..relay
+            };
+        }
+        Self::start_on("127.0.0.1:0", flags)
+    }
+
+    /// Starts a relay that shares a Redis with others.
+    pub fn start_with(redis_url: &str, flags: &[&str]) -> Self {
+        let flags = [&["--redis-url", redis_url], flags].concat();
+        let flags = flags.into_iter().map(str::to_owned).collect();
         Self::start_on("127.0.0.1:0", flags)
     }
 
@@ -50,6 +73,8 @@ impl Relay {
         }
         Self {
             process,
+            #[cfg(target_os = "linux")]
+            redis: None,
             flags,
             address: public.expect("the loop ends when there is one"),
             admin: admin.expect("the loop ends when there is one"),

@@ -1,6 +1,6 @@
 //! A raw WebSocket: sends whatever it is told to, and remembers all that it gets.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use neartalk_shared::{
@@ -13,7 +13,7 @@ use tokio_tungstenite::{
     tungstenite::{self, client::IntoClientRequest, http::HeaderValue, protocol::CloseFrame},
 };
 
-use super::{Relay, within};
+use super::{Relay, within, within_time};
 
 /// How a socket ended: with the relay's close code, or without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,27 +130,43 @@ impl Socket {
     }
 
     /// Waits for the first frame that `pick` takes; the others stay for later.
-    pub async fn wait<T>(
+    pub async fn wait<T>(&mut self, what: &str, pick: impl FnMut(&ServerFrame) -> Option<T>) -> T {
+        match self.try_wait(what, pick).await {
+            Some(picked) => picked,
+            None => panic!("{:?} before {what}; unread: {:#?}", self.closed, self.inbox),
+        }
+    }
+
+    /// The same; `None` when the socket ends before.
+    pub async fn try_wait<T>(
         &mut self,
         what: &str,
         mut pick: impl FnMut(&ServerFrame) -> Option<T>,
-    ) -> T {
+    ) -> Option<T> {
         let mut looked = 0;
         loop {
             while let Some(frame) = self.inbox.get(looked) {
                 if let Some(picked) = pick(frame) {
                     self.inbox.remove(looked);
-                    return picked;
+                    return Some(picked);
                 }
                 looked += 1;
             }
-            let more = within(what, self.read()).await;
-            assert!(
-                more,
-                "{:?} before {what}; unread: {:#?}",
-                self.closed, self.inbox
-            );
+            if !within(what, self.read()).await {
+                return None;
+            }
         }
+    }
+
+    /// The next frame, whatever it is and however long nothing comes.
+    pub async fn next_within(&mut self, guard: Duration) -> ServerFrame {
+        while self.inbox.is_empty() {
+            let more = within_time(guard, "a frame", self.read()).await;
+            assert!(more, "{:?} before a frame", self.closed);
+        }
+        self.inbox
+            .pop_front()
+            .expect("the loop ends when there is one")
     }
 
     /// Waits for the relay to close the socket; the frames before that stay for later.
