@@ -11,13 +11,14 @@ use crate::{
     address::AddressLimits,
     quota::Quota,
     room::RoomSettings,
+    store::redis::{RedisSettings, RedisUrl},
     turn::{TurnError, TurnSecret, TurnServers, TurnUrl, relay},
 };
 
 /// The NearTalk relay: proximity matching, ephemeral chat and signaling for the people around you.
 ///
 /// Runs with no configuration at all. Keeps everything in memory; what people say is gone after 30
-/// minutes, and everything is when the relay stops.
+/// minutes, and everything is when the relay stops. With a Redis, many relays are one.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "neartalk-relay", version, max_term_width = 100)]
 pub struct Config {
@@ -99,6 +100,26 @@ pub struct Config {
     /// The TURN server inside.
     #[command(flatten)]
     pub turn_relay: relay::Flags,
+
+    /// A Redis (7 or newer) by which this relay and others are one, such as
+    /// redis://redis.example.org:6379. Also rediss:// for TLS, redis+sentinel://HOST,HOST/SERVICE
+    /// and redis+cluster://HOST,HOST. Others on this machine can read a flag, so better give the
+    /// variable if there is a password.
+    #[arg(
+        long,
+        env = "NEARTALK_REDIS_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub redis_url: Option<RedisUrl>,
+
+    /// What every key and channel in Redis begins with. Relays with the same are one.
+    #[arg(long, env = "NEARTALK_REDIS_PREFIX", value_name = "TEXT", default_value = "neartalk", value_parser = parse_prefix)]
+    pub redis_prefix: String,
+
+    /// People of a relay that has given no sign of life in Redis for this long are gone.
+    #[arg(long, env = "NEARTALK_REDIS_LEASE", value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub redis_lease: Duration,
 
     /// How long a message lives.
     #[arg(long, env = "NEARTALK_MESSAGE_TTL", value_name = "TIME", default_value = "30m", value_parser = parse_duration)]
@@ -227,6 +248,16 @@ impl Config {
         })
     }
 
+    /// What of these settings concerns Redis, if there is one.
+    pub fn redis(&self) -> Option<RedisSettings> {
+        Some(RedisSettings {
+            url: self.redis_url.clone()?,
+            prefix: self.redis_prefix.clone(),
+            lease: self.redis_lease,
+            message_ttl: self.message_ttl,
+        })
+    }
+
     /// What of these settings concerns each address.
     pub fn addresses(&self) -> AddressLimits {
         let minute = Duration::from_secs(60);
@@ -251,6 +282,13 @@ fn parse_duration(s: &str) -> Result<Duration, String> {
         ));
     }
     Ok(duration)
+}
+
+fn parse_prefix(s: &str) -> Result<String, String> {
+    if s.is_empty() || s.contains(['{', '}']) {
+        return Err("give some text without braces".into());
+    }
+    Ok(s.to_owned())
 }
 
 fn parse_network(s: &str) -> Result<IpNet, String> {

@@ -18,7 +18,7 @@ use axum::{
 use neartalk_shared::{
     ApiError, ErrorCode, SessionId,
     frame::Locate,
-    http::{ChangeUsername, CreateSession, ErrorBody, Health, HealthStatus, StoreKind},
+    http::{ChangeUsername, CreateSession, ErrorBody, Health, HealthStatus},
     limits,
 };
 use tokio::time::timeout;
@@ -246,10 +246,10 @@ async fn nearby(State(app): State<App>, Bearer(session): Bearer) -> Result<Respo
 }
 
 async fn health(State(app): State<App>) -> Response {
-    let reason = app
-        .lifetime
-        .is_ending()
-        .then(|| "the relay is shutting down".to_owned());
+    let storage = app.hub.storage();
+    let ending = app.lifetime.is_ending();
+    let ending = ending.then(|| "the relay is shutting down".to_owned());
+    let reason = ending.or_else(|| storage.trouble());
     let (status, code) = match reason {
         None => (HealthStatus::Ok, StatusCode::OK),
         Some(_) => (HealthStatus::Degraded, StatusCode::SERVICE_UNAVAILABLE),
@@ -257,7 +257,7 @@ async fn health(State(app): State<App>) -> Response {
     let health = Health {
         status,
         version: env!("CARGO_PKG_VERSION").into(),
-        store: StoreKind::Memory,
+        store: storage.kind(),
         uptime_s: app.clock.uptime_s(),
         reason,
     };

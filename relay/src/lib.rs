@@ -3,6 +3,8 @@
 //! How a message flows: [`socket`] parses a frame once and hands it to the [`hub`], the actor that
 //! owns the [`room`]; the room finds who is in range and puts one shared, serialised frame into
 //! each recipient's queue; each recipient's [`socket`] writes what has queued up in one flush.
+//! Behind the room is a [`store`]: none but the room itself, or Redis, by which the rooms of many
+//! relays know of each other.
 
 pub mod address;
 pub mod clock;
@@ -14,6 +16,7 @@ pub mod quota;
 pub mod room;
 pub mod server;
 pub mod socket;
+pub mod store;
 pub mod turn;
 
 pub use config::Config;

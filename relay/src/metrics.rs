@@ -21,6 +21,7 @@ const LATENCY: &str = "neartalk_delivery_latency_seconds";
 pub struct RoomMetrics {
     pub sessions: Gauge,
     pub people: Gauge,
+    pub people_elsewhere: Gauge,
     /// Cells by how many people they hold: 1, 2–9, 10–99, 100 and more.
     pub cells: [Gauge; 4],
     pub history: Gauge,
@@ -52,6 +53,7 @@ impl RoomMetrics {
         Self {
             sessions: gauge(recorder, "neartalk_sessions", &[]),
             people: gauge(recorder, "neartalk_people", &[]),
+            people_elsewhere: gauge(recorder, "neartalk_people_elsewhere", &[]),
             cells: [cells("1"), cells("2-9"), cells("10-99"), cells("100+")],
             history: gauge(recorder, "neartalk_history_messages", &[]),
             messages: counter(recorder, "neartalk_messages_total", &[]),
@@ -78,6 +80,7 @@ pub struct EdgeMetrics {
     pub connections_opened: Counter,
     pub latency: Histogram,
     pub queue_drops: Counter,
+    pub store_up: Gauge,
     pub limited_sessions: Counter,
     pub limited_requests: Counter,
     pub limited_sockets: Counter,
@@ -91,6 +94,7 @@ impl EdgeMetrics {
             connections_opened: counter(recorder, "neartalk_connections_opened_total", &[]),
             latency: recorder.register_histogram(&Key::from_static_name(LATENCY), &METADATA),
             queue_drops: counter(recorder, "neartalk_queue_drops_total", &[]),
+            store_up: gauge(recorder, "neartalk_store_up", &[]),
             limited_sessions: limited("sessions_per_address"),
             limited_requests: limited("requests_per_address"),
             limited_sockets: limited("sockets_per_address"),
@@ -208,6 +212,14 @@ fn describe(recorder: &PrometheusRecorder) {
         ("neartalk_connections", "Open WebSocket connections."),
         ("neartalk_sessions", "Sessions that have not ended."),
         ("neartalk_people", "People with a place."),
+        (
+            "neartalk_people_elsewhere",
+            "People on other relays whom people here may meet.",
+        ),
+        (
+            "neartalk_store_up",
+            "1 while all is well with what is behind the relay: its memory, or Redis; otherwise 0.",
+        ),
         (
             "neartalk_cells",
             "Occupied index cells of about 500 m, by how many people they hold.",

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use neartalk_shared::{Timestamp, time::millis};
+use serde::{Deserialize, Serialize};
 
 /// How often something may happen: one per interval after a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,8 @@ impl Quota {
 }
 
 /// The generic cell rate algorithm (ITU-T I.371): a token bucket in eight bytes, with no timer.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Gcra {
     /// Theoretical arrival time of the next event, in microseconds.
     arrival_us: u64,
@@ -55,7 +57,8 @@ impl Gcra {
 }
 
 /// At most so many events within any window of a certain length, exactly.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct SlidingWindow {
     events: VecDeque<Timestamp>,
 }

@@ -33,6 +33,7 @@ use crate::{
     hub::Hub,
     metrics::Metrics,
     room::{Room, RoomSettings, link::CloseCode},
+    store::{Memory, redis::Redis, wire::NodeId},
     turn::{
         TurnError,
         relay::{FlagError, Sockets},
@@ -157,6 +158,7 @@ impl Server {
             turn,
         } = self;
         let clock = Clock::start();
+        let redis = config.redis();
         let metrics = Arc::new(Metrics::new());
         let rng = StdRng::from_rng(&mut rand::rng());
         let mut room = Room::new(room, rng, metrics.room.clone());
@@ -172,7 +174,16 @@ impl Server {
                 None => std::future::pending().await,
             }
         };
-        let hub = Hub::spawn(room, clock, Arc::clone(&metrics))?;
+        let store_up = metrics.edge.store_up.clone();
+        let node = NodeId::random(&mut rand::rng());
+        let hub = Hub::spawn(room, clock, Arc::clone(&metrics), |feed| match redis {
+            Some(settings) => Redis::start(settings, node, clock, feed, store_up),
+            None => {
+                store_up.set(1.0);
+                Arc::new(Memory)
+            }
+        })?;
+        hub.storage().ready().await;
         let addresses = AddressTable::new(config.addresses());
         let (alive, mut all_gone) = mpsc::channel(1);
         let (end, ended) = watch::channel(());
@@ -228,6 +239,7 @@ impl Server {
         {
             tracing::warn!("some clients did not take their goodbye in time");
         }
+        hub.flush().await;
         Ok(())
     }
 }

@@ -11,16 +11,18 @@ use super::{
     Room,
     history::Said,
     link::{Frame, Link},
+    mirror::Home,
     no_location,
     session::Slot,
 };
+use crate::store::wire::Event;
 
 /// At most so many messages go into one `history` frame, which keeps each below 64 KiB of ASCII.
 const HISTORY_CHUNK: usize = 64;
 
 /// A message on its way to many: serialised once, and per band of distance only the last few bytes
 /// differ.
-struct MessageFrames {
+pub(super) struct MessageFrames {
     /// Everything up to the value of `distance`, which is the last field.
     head: String,
     heard_at: Option<Instant>,
@@ -28,7 +30,7 @@ struct MessageFrames {
 }
 
 impl MessageFrames {
-    fn new(message: Message, heard_at: Option<Instant>) -> Self {
+    pub fn new(message: Message, heard_at: Option<Instant>) -> Self {
         let mut head = ServerFrame::Message(message).to_json();
         if let Some(end) = head.rfind(Self::FIELD) {
             head.truncate(end + Self::FIELD.len());
@@ -42,7 +44,7 @@ impl MessageFrames {
 
     const FIELD: &str = "\"distance\":";
 
-    fn at(&mut self, band: DistanceBand) -> &Arc<Frame> {
+    pub fn at(&mut self, band: DistanceBand) -> &Arc<Frame> {
         let index = band.index() as usize;
         if self.by_band.len() <= index {
             self.by_band.resize(index + 1, None);
@@ -76,7 +78,9 @@ impl<L: Link> Room<L> {
             }
             // Its answer was lost on the way. Say it again, and deliver nothing.
             let sent = sent(said);
-            self.send(slot, &sent);
+            if !self.is_unanswered(&id) {
+                self.send(slot, &sent);
+            }
             return Ok(());
         }
         let limit = self.settings.messages_per_minute;
@@ -99,20 +103,33 @@ impl<L: Link> Room<L> {
         let mut frames = MessageFrames::new(said.at_distance(band), heard_at);
         let sessions = &mut self.sessions;
         let mut reached = 0;
+        let mut elsewhere = 0;
         self.index.in_range(&spot, |other, band| {
-            if other != slot
-                && let Some((_, link)) = &mut sessions[other].link
-            {
-                reached += u32::from(link.send(frames.at(band)));
+            if other != slot {
+                let session = &mut sessions[other];
+                if let Some((_, link)) = &mut session.link {
+                    reached += u32::from(link.send(frames.at(band)));
+                } else if let Some(shared) = &session.shared
+                    && matches!(shared.home, Home::Away { linked: true, .. })
+                {
+                    elsewhere += 1;
+                }
             }
         });
-        said.reached = reached;
+        said.reached = reached + elsewhere;
         self.metrics.messages.increment(1);
         self.metrics.deliveries.increment(u64::from(reached));
         self.metrics.store_write.increment(1);
+        // Whoever is told that it is sent must be able to rely on it.
+        let answered_later = self.share_message(&said, &spot);
         let sent = sent(&said);
-        self.history.push(said, &spot);
-        self.send(slot, &sent);
+        if answered_later {
+            self.history.keep(said, &spot);
+            self.touch_counters(slot);
+        } else {
+            self.history.push(said, &spot);
+            self.send(slot, &sent);
+        }
         Ok(())
     }
 
@@ -128,9 +145,8 @@ impl<L: Link> Room<L> {
         {
             return Ok(());
         }
-        let frame = Frame::new(&ServerFrame::Typing {
-            peer_id: session.peer_id,
-        });
+        let peer_id = session.peer_id;
+        let frame = Frame::new(&ServerFrame::Typing { peer_id });
         let sessions = &mut self.sessions;
         self.index.in_range(&spot, |other, _| {
             if other != slot
@@ -139,6 +155,7 @@ impl<L: Link> Room<L> {
                 link.send(&frame);
             }
         });
+        self.share_passing(&spot, Event::Typing { peer_id, spot });
         Ok(())
     }
 
@@ -157,7 +174,7 @@ impl<L: Link> Room<L> {
     }
 }
 
-fn sent(said: &Said) -> ServerFrame {
+pub(super) fn sent(said: &Said) -> ServerFrame {
     ServerFrame::Sent {
         id: said.id,
         sent_at: said.sent_at,

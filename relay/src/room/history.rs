@@ -49,19 +49,27 @@ impl Said {
     }
 }
 
+#[derive(Debug)]
+struct Kept {
+    /// Counts up, because several messages may come within one millisecond.
+    number: u64,
+    said: Said,
+    /// Where it was said, if other relays may have to be told again.
+    spot: Option<Box<Spot>>,
+}
+
 /// The messages that still live. Nothing outlives its time here, not even until the next sweep:
 /// every question is asked at a time, and what has expired by then is not in the answer.
 #[derive(Debug)]
 pub struct History {
     ttl: Duration,
     capacity: usize,
-    /// Each with its number, which counts up.
-    messages: Slab<(u64, Said)>,
+    messages: Slab<Kept>,
     next: u64,
     index: GridIndex,
     /// The randomly keyed hasher of the standard library, because clients choose these keys.
     by_id: HashMap<MessageId, u32>,
-    /// Oldest first; all live equally long, so they also expire in this order.
+    /// In the order in which they expire, which is that in which they were said.
     order: VecDeque<u32>,
 }
 
@@ -92,28 +100,57 @@ impl History {
 
     /// The message with this id, if it lives.
     pub fn get(&self, id: &MessageId, now: Timestamp) -> Option<&Said> {
-        let (_, said) = self.messages.get(*self.by_id.get(id)? as usize)?;
+        let said = &self.messages.get(*self.by_id.get(id)? as usize)?.said;
         (said.expires_at > now).then_some(said)
+    }
+
+    /// Each message that lives and was given to [`History::keep`], with where it was said, oldest
+    /// first.
+    pub fn iter(&self, now: Timestamp) -> impl Iterator<Item = (&Said, &Spot)> {
+        self.order.iter().filter_map(move |&slot| {
+            let kept = &self.messages[slot as usize];
+            let spot = kept.spot.as_deref()?;
+            (kept.said.expires_at > now).then_some((&kept.said, spot))
+        })
     }
 
     /// Keeps `said`, which was said at `spot`. Its id must not be in use, see [`History::get`].
     pub fn push(&mut self, said: Said, spot: &Spot) {
         self.sweep(said.sent_at);
+        self.insert(said, spot, None);
+    }
+
+    /// The same, for what may come late from another relay, or has to be told to others again.
+    pub fn keep(&mut self, said: Said, spot: &Spot) {
+        self.insert(said, spot, Some(Box::new(*spot)));
+    }
+
+    fn insert(&mut self, said: Said, spot: &Spot, kept_spot: Option<Box<Spot>>) {
         if self.order.len() >= self.capacity {
             self.drop_oldest();
         }
-        let id = said.id;
-        let slot = self.messages.insert((self.next, said)) as u32;
+        let (id, expires_at) = (said.id, said.expires_at);
+        let number = self.next;
         self.next += 1;
+        let slot = self.messages.insert(Kept {
+            number,
+            said,
+            spot: kept_spot,
+        }) as u32;
         self.index.insert(slot, spot);
         self.by_id.insert(id, slot);
-        self.order.push_back(slot);
+        let later = self.order.iter().rev();
+        let later = later.take_while(|&&slot| {
+            let kept = &self.messages[slot as usize];
+            kept.said.expires_at > expires_at
+        });
+        self.order.insert(self.order.len() - later.count(), slot);
     }
 
     /// Forgets what has expired.
     pub fn sweep(&mut self, now: Timestamp) {
         while let Some(&slot) = self.order.front()
-            && self.messages[slot as usize].1.expires_at <= now
+            && self.messages[slot as usize].said.expires_at <= now
         {
             self.drop_oldest();
         }
@@ -121,7 +158,7 @@ impl History {
 
     fn drop_oldest(&mut self) {
         if let Some(slot) = self.order.pop_front() {
-            let (_, said) = self.messages.remove(slot as usize);
+            let Kept { said, .. } = self.messages.remove(slot as usize);
             self.by_id.remove(&said.id);
             self.index.remove(slot);
         }
@@ -132,13 +169,12 @@ impl History {
     pub fn replay(&self, spot: &Spot, now: Timestamp) -> Vec<Message> {
         let mut found = Vec::new();
         self.index.in_range(spot, |slot, band| {
-            let (number, said) = &self.messages[slot as usize];
+            let Kept { number, said, .. } = &self.messages[slot as usize];
             if said.expires_at > now {
                 found.push((number, said, band));
             }
         });
-        // By number, because several may have come within one millisecond.
-        found.sort_unstable_by_key(|&(number, ..)| *number);
+        found.sort_unstable_by_key(|&(number, said, _)| (said.sent_at, *number));
         let skip = found.len().saturating_sub(REPLAY_MAX);
         found[skip..]
             .iter()

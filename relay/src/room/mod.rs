@@ -5,15 +5,20 @@
 //!
 //! - [`index`] finds who is in range, `session` knows who is who, `history` what was said;
 //! - `presence` tells people of each other on a common tick, `chat` carries what they say, and
-//!   `voice` introduces them to each other; each is a part of [`Room`].
+//!   `voice` introduces them to each other; each is a part of [`Room`];
+//! - `mirror`, `news` and `handover` are its part among the rooms of other relays, if it is not
+//!   alone.
 
 mod chat;
+mod handover;
 mod history;
 pub mod index;
 pub mod link;
-mod movement;
+mod mirror;
+pub(crate) mod movement;
+mod news;
 mod presence;
-mod session;
+pub(crate) mod session;
 mod voice;
 
 #[cfg(test)]
@@ -44,11 +49,15 @@ use self::{
 use crate::{
     metrics::RoomMetrics,
     quota::Quota,
+    store::wire::Stamp,
     turn::{TurnServers, relay::Issuer},
 };
 
 /// At most so many reports are kept, the newest.
 const REPORTS_MAX: usize = 10_000;
+
+/// A moment that does not come.
+const NEVER: Timestamp = Timestamp::from_millis(u64::MAX);
 
 /// What a room can be told to do differently.
 #[derive(Clone, Debug)]
@@ -142,6 +151,8 @@ pub struct Room<L> {
     next_link: u64,
     /// Hands out what the TURN server inside takes, if there is one.
     turn_issuer: Option<Issuer>,
+    /// Its part among other rooms; none when it is alone.
+    mirror: Option<Box<mirror::Mirror>>,
 }
 
 impl<L: Link> Room<L> {
@@ -177,6 +188,7 @@ impl<L: Link> Room<L> {
             presence: presence::Pending::default(),
             next_link: 0,
             turn_issuer: None,
+            mirror: None,
             settings,
         }
     }
@@ -202,9 +214,14 @@ impl<L: Link> Room<L> {
         let peer_id = PeerId::random(&mut self.rng);
         let username = username.unwrap_or_else(|| names::friendly(&mut self.rng));
         let changes_left = limits::USERNAME_CHANGES;
-        let slot = self
-            .sessions
-            .create(session_id, peer_id, username.clone(), changes_left, now);
+        let slot = self.sessions.create(
+            Some(session_id),
+            peer_id,
+            username.clone(),
+            changes_left,
+            now,
+        );
+        self.settle_in(slot, &session_id, Stamp::default());
         self.refresh_deadline(slot);
         self.metrics.store_create.increment(1);
         self.metrics.sessions.set(self.sessions.len() as f64);
@@ -237,15 +254,43 @@ impl<L: Link> Room<L> {
     ) -> Result<LocationUpdated, ApiError> {
         let slot = self.authorize(id, now)?;
         let spot = self.locate(slot, locate, now)?;
+        Ok(self.located(slot, &spot))
+    }
+
+    /// Whether the owner of a session may move there, which counts as an update. Follow it with
+    /// [`Room::settle_location`].
+    pub fn judge_location(
+        &mut self,
+        id: &SessionId,
+        locate: Locate,
+        now: Timestamp,
+    ) -> Result<Spot, ApiError> {
+        let slot = self.authorize(id, now)?;
+        self.judge(slot, locate, now)
+    }
+
+    /// Moves the owner of a session, who may.
+    pub fn settle_location(
+        &mut self,
+        id: &SessionId,
+        spot: Spot,
+        now: Timestamp,
+    ) -> Result<LocationUpdated, ApiError> {
+        let slot = self.authorize(id, now)?;
+        self.settle(slot, spot, now);
+        Ok(self.located(slot, &spot))
+    }
+
+    fn located(&self, slot: Slot, spot: &Spot) -> LocationUpdated {
         let mut nearby = 0;
         self.index
-            .in_range(&spot, |other, _| nearby += u32::from(other != slot));
-        Ok(LocationUpdated {
+            .in_range(spot, |other, _| nearby += u32::from(other != slot));
+        LocationUpdated {
             geohash_prefix: spot.geohash_prefix(),
             radius: spot.radius(),
             grid_m: spot.grid_m(),
             nearby,
-        })
+        }
     }
 
     /// Lists who is in range of the owner of a session, nearest first.
@@ -308,6 +353,7 @@ impl<L: Link> Room<L> {
             limits: self.limits.clone(),
         });
         self.refresh_deadline(slot);
+        self.touch(slot);
         self.send(slot, &welcome);
         if let Some(&spot) = self.sessions[slot].spot() {
             // What this client knew before is out of date.
@@ -378,6 +424,26 @@ impl<L: Link> Room<L> {
         }
     }
 
+    /// Whether a client that sends `locate` may move there; if not, it is told. Follow it with
+    /// [`Room::arrive`]. Both together are what [`Room::handle`] does.
+    pub fn may_arrive(&mut self, from: Attachment, locate: Locate, now: Timestamp) -> Option<Spot> {
+        let slot = self.attached(from)?;
+        self.judge(slot, locate, now)
+            .map_err(|error| {
+                let reference = None;
+                self.send(slot, &ServerFrame::Error { error, reference });
+            })
+            .ok()
+    }
+
+    /// Moves a client, who may, and tells it all that there is.
+    pub fn arrive(&mut self, from: Attachment, spot: Spot, now: Timestamp) {
+        if let Some(slot) = self.attached(from) {
+            self.settle(slot, spot, now);
+            self.send_surroundings(slot, &spot, now);
+        }
+    }
+
     /// Answers a frame that could not be parsed.
     pub fn refuse(&mut self, from: Attachment, error: ApiError, reference: Option<MessageId>) {
         if let Some(slot) = self.attached(from) {
@@ -400,6 +466,7 @@ impl<L: Link> Room<L> {
             self.hide(slot, neartalk_shared::frame::LeftReason::Left);
         }
         self.refresh_deadline(slot);
+        self.touch(slot);
     }
 
     /// Closes every socket with `code`, after what is queued.
@@ -485,6 +552,14 @@ impl<L: Link> Room<L> {
     }
 
     fn locate(&mut self, slot: Slot, locate: Locate, now: Timestamp) -> Result<Spot, ApiError> {
+        let spot = self.judge(slot, locate, now)?;
+        self.settle(slot, spot, now);
+        Ok(spot)
+    }
+
+    /// Whether somebody may move there now. What was tried counts.
+    fn judge(&mut self, slot: Slot, locate: Locate, now: Timestamp) -> Result<Spot, ApiError> {
+        self.touch_counters(slot);
         // Whatever a client sends, nothing finer than its cell gets past this line.
         let spot = Spot::new(locate.place, locate.radius);
         let session = &mut self.sessions[slot];
@@ -503,6 +578,10 @@ impl<L: Link> Room<L> {
                 retry_after_ms: Some(retry),
             });
         }
+        Ok(spot)
+    }
+
+    fn settle(&mut self, slot: Slot, spot: Spot, now: Timestamp) {
         self.metrics.store_write.increment(1);
         self.place(
             slot,
@@ -512,7 +591,7 @@ impl<L: Link> Room<L> {
             },
         );
         self.refresh_deadline(slot);
-        Ok(spot)
+        self.touch(slot);
     }
 
     fn report(

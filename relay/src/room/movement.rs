@@ -5,27 +5,30 @@ use neartalk_shared::{
     limits::{IMPLAUSIBLE_STILL, IMPLAUSIBLE_WINDOW, MAX_SPEED_M_S},
     time::millis,
 };
+use serde::{Deserialize, Serialize};
+
+use crate::store::wire::WrittenSpot;
 
 /// Judges the places that one session sends.
 ///
 /// One jump is forgiven (a place chosen by hand, a plane that has landed); a second one within a
 /// minute is refused, and so is everything after it until the place has been still for a minute.
 /// That makes scanning a city from one session take hours.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct MovementGuard {
-    last: Option<(Spot, Timestamp)>,
+    last: Option<(WrittenSpot, Timestamp)>,
     jumped_at: Option<Timestamp>,
     /// While refused: where the place has been since when.
-    still: Option<(Spot, Timestamp)>,
+    still: Option<(WrittenSpot, Timestamp)>,
 }
 
 impl MovementGuard {
     /// Accepts `spot` at `now`, or says in how many milliseconds it will be accepted if it stays
     /// where it is.
     pub fn check(&mut self, spot: &Spot, now: Timestamp) -> Result<(), u64> {
-        if let Some((anchor, since)) = self.still {
+        if let Some((WrittenSpot(anchor), since)) = self.still {
             if anchor.distance_beyond_blur_m(spot) > 0.0 {
-                self.still = Some((*spot, now));
+                self.still = Some((WrittenSpot(*spot), now));
                 return Err(millis(IMPLAUSIBLE_STILL));
             }
             let rest = (since + IMPLAUSIBLE_STILL).since(now);
@@ -34,20 +37,20 @@ impl MovementGuard {
             }
             *self = Self::default();
         }
-        if let Some((last, at)) = &self.last {
+        if let Some((WrittenSpot(last), at)) = &self.last {
             let seconds = now.since(*at).as_secs_f64();
             if last.distance_beyond_blur_m(spot) > MAX_SPEED_M_S * seconds {
                 if self
                     .jumped_at
                     .is_some_and(|jump| now.since(jump) < IMPLAUSIBLE_WINDOW)
                 {
-                    self.still = Some((*spot, now));
+                    self.still = Some((WrittenSpot(*spot), now));
                     return Err(millis(IMPLAUSIBLE_STILL));
                 }
                 self.jumped_at = Some(now);
             }
         }
-        self.last = Some((*spot, now));
+        self.last = Some((WrittenSpot(*spot), now));
         Ok(())
     }
 }

@@ -82,6 +82,7 @@ impl<L: Link> Room<L> {
     /// Runs what is due: expiry, presence, reach. Call this once a second.
     pub fn tick(&mut self, now: Timestamp) {
         self.history.sweep(now);
+        self.tick_mirror(now);
         self.expire(now);
         self.diff_moved();
         self.diff_changed();
@@ -110,6 +111,7 @@ impl<L: Link> Room<L> {
     /// Makes a session visible at a spot: to messages at once, to the eye on the next tick.
     fn show(&mut self, slot: Slot, spot: &Spot) {
         self.index.insert(slot, spot);
+        self.touch(slot);
         self.mark_reach_around(spot);
         if !std::mem::replace(&mut self.sessions[slot].moved, true) {
             self.presence.moved.push(slot);
@@ -120,6 +122,7 @@ impl<L: Link> Room<L> {
     /// itself is kept for [`LeftReason::Left`], in case they come back to it.
     pub(super) fn hide(&mut self, slot: Slot, reason: LeftReason) {
         self.index.remove(slot);
+        self.unpublish(slot, reason);
         if let Some(placed) = self.sessions[slot].placed {
             self.mark_reach_around(&placed.spot);
         }
@@ -132,6 +135,7 @@ impl<L: Link> Room<L> {
 
     /// Tells those who see this session on the next tick that it looks different.
     pub(super) fn mark_changed(&mut self, slot: Slot) {
+        self.touch(slot);
         self.sessions[slot].redraw();
         if !std::mem::replace(&mut self.sessions[slot].changed, true) {
             self.presence.changed.push(slot);
@@ -214,6 +218,7 @@ impl<L: Link> Room<L> {
                 if let Some(issuer) = &mut self.turn_issuer {
                     issuer.end(self.sessions[slot].peer_id);
                 }
+                self.unsettle(slot);
                 self.sessions.retire(slot);
                 self.metrics.store_expire.increment(1);
             } else {
@@ -458,10 +463,15 @@ impl<L: Link> Room<L> {
                 _ => 3,
             }] += 1;
         }
-        self.metrics.people.set(people as f64);
+        self.metrics
+            .people
+            .set(people.saturating_sub(self.sessions.len_away()) as f64);
         for (gauge, count) in self.metrics.cells.iter().zip(cells) {
             gauge.set(f64::from(count));
         }
+        self.metrics
+            .people_elsewhere
+            .set(self.sessions.len_away() as f64);
         self.metrics.sessions.set(self.sessions.len() as f64);
         self.metrics.history.set(self.history.len() as f64);
     }

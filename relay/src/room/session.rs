@@ -9,7 +9,9 @@ use neartalk_shared::{
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
-use super::movement::MovementGuard;
+use serde::{Deserialize, Serialize};
+
+use super::{mirror::Shared, movement::MovementGuard};
 use crate::quota::{Gcra, SlidingWindow};
 
 /// Number of a session in the room's tables. Slots are reused, but not before the tick after the
@@ -26,7 +28,7 @@ pub struct Placed {
 }
 
 /// The state of somebody's microphone and loudspeaker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VoiceState {
     /// Nobody hears them.
     pub muted: bool,
@@ -46,7 +48,8 @@ pub struct Quotas {
 /// A session with all that a relay knows of it.
 #[derive(Debug)]
 pub struct Session<L> {
-    pub id: SessionId,
+    /// The secret; none when they are on another relay.
+    pub id: Option<SessionId>,
     pub peer_id: PeerId,
     pub username: Username,
     pub former_usernames: Vec<Username>,
@@ -86,6 +89,8 @@ pub struct Session<L> {
     pub reach_dirty: bool,
     /// When to look whether the place or the session has expired, as it is in the queue.
     deadline: Option<Timestamp>,
+    /// What it has to do with other relays, if there are any.
+    pub(super) shared: Option<Box<Shared>>,
 }
 
 impl<L> Session<L> {
@@ -190,7 +195,7 @@ impl<L> Sessions<L> {
     /// Starts a session.
     pub fn create(
         &mut self,
-        id: SessionId,
+        id: Option<SessionId>,
         peer_id: PeerId,
         username: Username,
         username_changes_left: u32,
@@ -222,10 +227,36 @@ impl<L> Sessions<L> {
             changed: false,
             reach_dirty: false,
             deadline: None,
+            shared: None,
         }) as Slot;
-        self.by_id.insert(id, slot);
+        if let Some(id) = id {
+            self.by_id.insert(id, slot);
+        }
         self.by_peer.insert(peer_id, slot);
         slot
+    }
+
+    /// How many people of other relays there are.
+    pub fn len_away(&self) -> usize {
+        self.by_peer.len() - self.by_id.len()
+    }
+
+    /// Gives somebody who was on another relay their secret.
+    pub fn name(&mut self, slot: Slot, id: SessionId) {
+        if let Some(session) = self.slots.get_mut(slot as usize) {
+            session.id = Some(id);
+            self.by_id.insert(id, slot);
+        }
+    }
+
+    /// Forgets somebody's secret and when they expire, as they are on another relay now.
+    pub fn unname(&mut self, slot: Slot) {
+        self.set_deadline(slot, None);
+        if let Some(session) = self.slots.get_mut(slot as usize)
+            && let Some(id) = session.id.take()
+        {
+            self.by_id.remove(&id);
+        }
     }
 
     /// The slot of a secret.
@@ -248,6 +279,12 @@ impl<L> Sessions<L> {
         self.slots.get_mut(slot as usize)
     }
 
+    /// All that have not ended.
+    pub fn iter(&self) -> impl Iterator<Item = (Slot, &Session<L>)> {
+        let live = self.by_peer.values();
+        live.filter_map(|&slot| Some((slot, self.get(slot)?)))
+    }
+
     /// All of them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session<L>> {
         self.slots.iter_mut().map(|(_, session)| session)
@@ -258,7 +295,9 @@ impl<L> Sessions<L> {
     pub fn retire(&mut self, slot: Slot) {
         self.set_deadline(slot, None);
         if let Some(session) = self.slots.get(slot as usize) {
-            self.by_id.remove(&session.id);
+            if let Some(id) = &session.id {
+                self.by_id.remove(id);
+            }
             self.by_peer.remove(&session.peer_id);
             self.retired.push(slot);
         }

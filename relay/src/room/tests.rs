@@ -1,5 +1,6 @@
 //! The room in virtual time: what each client is told, against brute force.
 
+mod mirror;
 mod voice;
 
 use std::{

@@ -10,9 +10,11 @@ use neartalk_shared::{
 use super::{
     Room,
     link::Link,
+    mirror::Home,
     no_location,
     session::{Slot, VoiceState},
 };
+use crate::store::{Change, wire::Letter};
 
 impl<L: Link> Room<L> {
     /// Lets somebody into voice, or back into it on a new socket: then only they are told of the
@@ -27,7 +29,10 @@ impl<L: Link> Room<L> {
         for peer_id in std::mem::take(&mut session.voice_missed) {
             self.send(slot, &ServerFrame::VoicePeerLeft { peer_id });
         }
-        if !again {
+        if again {
+            // They can be told to connect again.
+            self.touch(slot);
+        } else {
             self.mark_changed(slot);
         }
         let turn = self.settings.turn.as_ref();
@@ -116,6 +121,10 @@ impl<L: Link> Room<L> {
             .find_peer(&to)
             .filter(|&other| self.can_signal(slot, other));
         match target {
+            Some(other) if self.is_away(other) => {
+                self.signal_away(slot, other, data, now);
+                Ok(())
+            }
             Some(other) if self.send(other, &ServerFrame::Signal { from, data }) => {
                 self.metrics.signals.increment(1);
                 Ok(())
@@ -124,7 +133,28 @@ impl<L: Link> Room<L> {
         }
     }
 
-    fn can_signal(&self, a: Slot, b: Slot) -> bool {
+    /// Hands `data` to a peer on another relay, which decides whether it arrives.
+    fn signal_away(&mut self, slot: Slot, other: Slot, data: SignalData, now: Timestamp) {
+        // What that relay has to know first.
+        self.write_record(slot, now);
+        let to = self.sessions[other].peer_id;
+        let node = match &self.sessions[other].shared {
+            Some(shared) => match shared.home {
+                Home::Away { node, .. } => node,
+                Home::Here(_) => return,
+            },
+            None => return,
+        };
+        if let Some(from) = self.presence(slot)
+            && let Some(mirror) = &mut self.mirror
+        {
+            let letter = Box::new(Letter::Signal { from, to, data });
+            mirror.changes.push(Change::Letter(node, letter));
+            self.metrics.signals.increment(1);
+        }
+    }
+
+    pub(super) fn can_signal(&self, a: Slot, b: Slot) -> bool {
         let (one, other) = (&self.sessions[a], &self.sessions[b]);
         let in_voice = one.voice.is_some() && other.voice.is_some();
         let in_range = match (one.spot(), other.spot()) {
@@ -139,12 +169,30 @@ impl<L: Link> Room<L> {
         let Err(at) = self.sessions[a].voice_peers.binary_search(&b) else {
             return;
         };
+        if self.is_away(a) && self.is_away(b) {
+            // Theirs to do.
+            return;
+        }
         self.sessions[a].voice_peers.insert(at, b);
         if let Err(at) = self.sessions[b].voice_peers.binary_search(&a) {
             self.sessions[b].voice_peers.insert(at, a);
         }
+        for slot in [a, b] {
+            // Whichever relay they are on next has to know.
+            self.touch(slot);
+        }
         self.introduce(a, b);
         self.introduce(b, a);
+    }
+
+    /// Two people in voice have been introduced already, by another relay.
+    pub(super) fn note_voice(&mut self, a: Slot, b: Slot) {
+        for (one, other) in [(a, b), (b, a)] {
+            let peers = &mut self.sessions[one].voice_peers;
+            if let Err(at) = peers.binary_search(&other) {
+                peers.insert(at, other);
+            }
+        }
     }
 
     /// Tells `to` to connect to `about`.
@@ -168,10 +216,11 @@ impl<L: Link> Room<L> {
         for (to, about) in [(a, b), (b, a)] {
             if let Ok(at) = self.sessions[to].voice_peers.binary_search(&about) {
                 self.sessions[to].voice_peers.remove(at);
+                self.touch(to);
                 let peer_id = self.sessions[about].peer_id;
                 if self.sessions[to].link.is_some() {
                     self.send(to, &ServerFrame::VoicePeerLeft { peer_id });
-                } else {
+                } else if !self.is_away(to) {
                     self.sessions[to].voice_missed.push(peer_id);
                 }
             }

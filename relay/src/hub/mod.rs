@@ -1,12 +1,15 @@
 //! The actor that owns the [`Room`]: others send it what has happened.
 
+mod elsewhere;
+mod feed;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use neartalk_shared::{
-    ApiError, ClientFrame, ErrorCode, MessageId, SessionId, Username,
+    ApiError, ClientFrame, ErrorCode, MessageId, SessionId, Spot, Timestamp, Username,
     frame::Locate,
     http::{CreatedSession, LocationUpdated, Nearby, UsernameChanged},
     limits::PRESENCE_TICK,
@@ -24,7 +27,15 @@ use crate::{
         link::{CloseCode, Link},
     },
     socket::SocketLink,
+    store::{
+        News, Storage,
+        region::Region,
+        wire::{NodeId, Reply, Request, SessionKey, SessionRecord, Stamp},
+    },
 };
+
+use elsewhere::out_of_reach;
+pub use feed::Feed;
 
 /// Inputs that may wait for the room; beyond it whoever sends one waits.
 const QUEUE: usize = 4_096;
@@ -35,13 +46,15 @@ const BATCH: usize = 256;
 /// How often the latency histogram is folded.
 const UPKEEP_TICKS: u32 = 5;
 
-type Reply<T> = oneshot::Sender<Result<T, ApiError>>;
+type Answer<T> = oneshot::Sender<Result<T, ApiError>>;
 
 enum Input {
-    Create(Option<Username>, Reply<CreatedSession>),
-    Rename(SessionId, Username, Reply<UsernameChanged>),
-    Locate(SessionId, Locate, Reply<LocationUpdated>),
-    Nearby(SessionId, Reply<Nearby>),
+    Create(Option<Username>, Answer<CreatedSession>),
+    Rename(SessionId, Username, Answer<UsernameChanged>),
+    Locate(SessionId, Locate, Answer<LocationUpdated>),
+    JudgeLocation(SessionId, Locate, Answer<Spot>),
+    SettleLocation(SessionId, Spot, Answer<LocationUpdated>),
+    Nearby(SessionId, Answer<Nearby>),
     Hello {
         session_id: SessionId,
         protocol: u32,
@@ -55,12 +68,24 @@ enum Input {
         left: bool,
     },
     CloseAll(CloseCode),
+    /// The rest is between relays.
+    News(Box<News>),
+    MayArrive(Attachment, Locate, oneshot::Sender<Option<Spot>>),
+    Arrive(Attachment, Spot),
+    Knows(SessionId, oneshot::Sender<bool>),
+    Adopt(SessionId, Box<SessionRecord>, oneshot::Sender<()>),
+    Release(SessionKey, NodeId, oneshot::Sender<Option<SessionRecord>>),
+    IdOf(SessionKey, oneshot::Sender<Option<SessionId>>),
+    OwnSessions(oneshot::Sender<Vec<(SessionKey, Stamp)>>),
+    Republish(oneshot::Sender<Vec<Region>>),
+    HandOver(oneshot::Sender<()>),
 }
 
 /// A handle to the hub, for everyone who has something to say to it.
 #[derive(Clone, Debug)]
 pub struct Hub {
     inputs: mpsc::Sender<Input>,
+    storage: Arc<dyn Storage>,
 }
 
 impl Hub {
@@ -68,19 +93,34 @@ impl Hub {
     ///
     /// It has a thread to itself: among the tasks of a thousand busy sockets it would wait for its
     /// turn, and everyone waits for it.
+    ///
+    /// `storage` makes what is behind the room, and may be given a room that nobody is in yet.
     pub fn spawn(
-        room: Room<SocketLink>,
+        mut room: Room<SocketLink>,
         clock: Clock,
         metrics: Arc<Metrics>,
+        storage: impl FnOnce(Feed) -> Arc<dyn Storage>,
     ) -> std::io::Result<Self> {
         let (inputs, receiver) = mpsc::channel(QUEUE);
+        let storage = storage(Feed {
+            inputs: inputs.downgrade(),
+        });
+        if let Some(node) = storage.node() {
+            room.share(node);
+        }
+        let written = Arc::clone(&storage);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()?;
         std::thread::Builder::new()
             .name("hub".into())
-            .spawn(move || runtime.block_on(run(room, receiver, clock, metrics)))?;
-        Ok(Self { inputs })
+            .spawn(move || runtime.block_on(run(room, receiver, clock, metrics, &*written)))?;
+        Ok(Self { inputs, storage })
+    }
+
+    /// What is behind the room.
+    pub fn storage(&self) -> &dyn Storage {
+        &*self.storage
     }
 
     /// See [`Room::create_session`].
@@ -88,7 +128,12 @@ impl Hub {
         &self,
         username: Option<Username>,
     ) -> Result<CreatedSession, ApiError> {
-        self.ask(|reply| Input::Create(username, reply)).await
+        let created = self.ask(|reply| Input::Create(username, reply)).await?;
+        if self.storage.node().is_some() {
+            // The client's next request may go to another relay.
+            self.flush().await;
+        }
+        Ok(created)
     }
 
     /// See [`Room::change_username`].
@@ -97,7 +142,14 @@ impl Hub {
         id: SessionId,
         username: Username,
     ) -> Result<UsernameChanged, ApiError> {
-        self.ask(|reply| Input::Rename(id, username, reply)).await
+        let request = Request::Rename {
+            username: username.clone(),
+        };
+        match self.elsewhere(&id, request).await? {
+            Some(Reply::Renamed(renamed)) => renamed,
+            Some(_) => Err(out_of_reach()),
+            None => self.ask(|reply| Input::Rename(id, username, reply)).await,
+        }
     }
 
     /// See [`Room::update_location`].
@@ -106,12 +158,23 @@ impl Hub {
         id: SessionId,
         locate: Locate,
     ) -> Result<LocationUpdated, ApiError> {
-        self.ask(|reply| Input::Locate(id, locate, reply)).await
+        if self.storage.node().is_none() {
+            return self.ask(|reply| Input::Locate(id, locate, reply)).await;
+        }
+        match self.elsewhere(&id, Request::Locate { locate }).await? {
+            Some(Reply::Located(located)) => located,
+            Some(_) => Err(out_of_reach()),
+            None => self.update_location_here(id, locate).await,
+        }
     }
 
     /// See [`Room::nearby`].
     pub async fn nearby(&self, id: SessionId) -> Result<Nearby, ApiError> {
-        self.ask(|reply| Input::Nearby(id, reply)).await
+        match self.elsewhere(&id, Request::Nearby).await? {
+            Some(Reply::Nearby(nearby)) => nearby,
+            Some(_) => Err(out_of_reach()),
+            None => self.ask(|reply| Input::Nearby(id, reply)).await,
+        }
     }
 
     /// See [`Room::hello`].
@@ -121,6 +184,10 @@ impl Hub {
         protocol: u32,
         link: SocketLink,
     ) -> Result<Attachment, Refusal> {
+        if let Err(error) = self.fetch(&session_id).await {
+            let code = CloseCode::GoingAway;
+            return Err(Refusal { error, code });
+        }
         let (reply, answer) = oneshot::channel();
         self.send(Input::Hello {
             session_id,
@@ -139,6 +206,17 @@ impl Hub {
 
     /// See [`Room::handle`].
     pub async fn frame(&self, from: Attachment, frame: ClientFrame, heard_at: Instant) {
+        if let ClientFrame::Locate(locate) = frame
+            && self.storage.node().is_some()
+        {
+            // This connection's later frames wait until it is there.
+            let judged = self.request(|reply| Input::MayArrive(from, locate, reply));
+            if let Some(spot) = judged.await.flatten() {
+                self.attend(&spot).await;
+                self.send(Input::Arrive(from, spot)).await;
+            }
+            return;
+        }
         self.send(Input::Frame(from, frame, heard_at)).await;
     }
 
@@ -157,22 +235,42 @@ impl Hub {
         self.send(Input::CloseAll(code)).await;
     }
 
+    /// Waits until the store has what has happened before this, or a moment has passed.
+    pub async fn flush(&self) {
+        self.request(Input::HandOver).await;
+        self.storage.flush().await;
+    }
+
     /// Waits for the end of the actor, which comes before that of the last handle only when it has
     /// panicked.
     pub async fn ended(&self) {
         self.inputs.closed().await;
     }
 
-    async fn ask<T>(&self, input: impl FnOnce(Reply<T>) -> Input) -> Result<T, ApiError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(input(reply)).await;
-        answer.await.unwrap_or_else(|_| Err(shutting_down()))
+    async fn ask<T>(&self, input: impl FnOnce(Answer<T>) -> Input) -> Result<T, ApiError> {
+        self.request(input)
+            .await
+            .unwrap_or_else(|| Err(shutting_down()))
+    }
+
+    /// An answer of the room; none when that has ended.
+    async fn request<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Option<T> {
+        request(&self.inputs, input).await
     }
 
     async fn send(&self, input: Input) {
         // It fails only when the actor has ended, and then there is nobody left to tell.
         let _ = self.inputs.send(input).await;
     }
+}
+
+async fn request<T>(
+    inputs: &mpsc::Sender<Input>,
+    input: impl FnOnce(oneshot::Sender<T>) -> Input,
+) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    inputs.send(input(reply)).await.ok()?;
+    answer.await.ok()
 }
 
 fn shutting_down() -> ApiError {
@@ -187,6 +285,7 @@ async fn run(
     mut inputs: mpsc::Receiver<Input>,
     clock: Clock,
     metrics: Arc<Metrics>,
+    storage: &dyn Storage,
 ) {
     let mut ticks = tokio::time::interval(PRESENCE_TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -199,6 +298,7 @@ async fn run(
             _ = ticks.tick() => {
                 let started = Instant::now();
                 room.tick(clock.now());
+                store(&mut room, storage, clock.now());
                 if started.elapsed() > Duration::from_millis(200) {
                     tracing::warn!(ms = started.elapsed().as_millis() as u64, "a slow tick");
                 }
@@ -214,18 +314,28 @@ async fn run(
                 }
                 let now = clock.now();
                 for input in batch.drain(..) {
-                    handle(&mut room, input, now, &mut closing);
+                    handle(&mut room, input, now, &mut closing, storage);
                 }
+                store(&mut room, storage, now);
             }
         }
+    }
+}
+
+/// Hands to the store what the room has for it.
+fn store(room: &mut Room<SocketLink>, storage: &dyn Storage, now: Timestamp) {
+    let changes = room.take_changes(now);
+    if !changes.is_empty() {
+        storage.apply(changes);
     }
 }
 
 fn handle(
     room: &mut Room<SocketLink>,
     input: Input,
-    now: neartalk_shared::Timestamp,
+    now: Timestamp,
     closing: &mut Option<CloseCode>,
+    storage: &dyn Storage,
 ) {
     // Whoever asked may be gone by the time of the answer; that is their loss.
     match input {
@@ -233,6 +343,12 @@ fn handle(
         Input::Rename(id, name, reply) => drop(reply.send(room.change_username(&id, name, now))),
         Input::Locate(id, locate, reply) => {
             drop(reply.send(room.update_location(&id, locate, now)));
+        }
+        Input::JudgeLocation(id, locate, reply) => {
+            drop(reply.send(room.judge_location(&id, locate, now)));
+        }
+        Input::SettleLocation(id, spot, reply) => {
+            drop(reply.send(room.settle_location(&id, spot, now)));
         }
         Input::Nearby(id, reply) => drop(reply.send(room.nearby(&id, now))),
         Input::Hello {
@@ -260,6 +376,28 @@ fn handle(
         Input::CloseAll(code) => {
             *closing = Some(code);
             room.close_all(code);
+        }
+        Input::News(news) => room.hear(*news, now),
+        Input::MayArrive(from, locate, reply) => {
+            let _ = reply.send(room.may_arrive(from, locate, now));
+        }
+        Input::Arrive(from, spot) => room.arrive(from, spot, now),
+        Input::Knows(id, reply) => drop(reply.send(room.knows(&id, now))),
+        Input::Adopt(id, record, reply) => {
+            room.adopt(id, *record, now);
+            let _ = reply.send(());
+        }
+        Input::Release(key, to, reply) => drop(reply.send(room.release(key, to, now))),
+        Input::IdOf(key, reply) => drop(reply.send(room.id_of(key, now))),
+        Input::OwnSessions(reply) => drop(reply.send(room.own_sessions())),
+        Input::HandOver(reply) => {
+            store(room, storage, now);
+            let _ = reply.send(());
+        }
+        Input::Republish(reply) => {
+            let regions = room.republish(now);
+            store(room, storage, now);
+            drop(reply.send(regions));
         }
     }
 }

@@ -1,0 +1,149 @@
+//! Names of keys and channels. What belongs together has the same hash tag, so that a cluster keeps
+//! it on one server; there is a fixed number of tags, so that work can be grouped by them.
+
+use neartalk_shared::MessageId;
+
+use crate::store::{
+    region::Region,
+    wire::{NodeId, SessionKey},
+};
+
+/// Into so many parts everything is cut, of which each is on one server of a cluster.
+pub const PARTITIONS: u16 = 256;
+
+/// One of the parts.
+pub type Partition = u16;
+
+/// Names within one deployment, of which several may share a Redis.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// Names that begin with `prefix`.
+    pub fn new(prefix: String) -> Self {
+        Self { prefix }
+    }
+
+    /// Where a region's data is.
+    pub fn of_region(region: Region) -> Partition {
+        region.bucket(PARTITIONS)
+    }
+
+    /// Where a session's data is.
+    pub fn of_session(key: SessionKey) -> Partition {
+        key.bucket(PARTITIONS)
+    }
+
+    /// Where the data about relays are.
+    pub const OF_NODES: Partition = 0;
+
+    /// A session.
+    pub fn session(&self, key: SessionKey) -> String {
+        self.tagged(Self::of_session(key), &format!("session:{key}"))
+    }
+
+    /// A session's place.
+    pub fn place(&self, key: SessionKey) -> String {
+        self.tagged(Self::of_session(key), &format!("place:{key}"))
+    }
+
+    /// The people whom one relay has in a region: a hash by public id.
+    pub fn people(&self, region: Region, node: NodeId) -> String {
+        let name = region.name();
+        self.tagged(Self::of_region(region), &format!("people:{name}:{node}"))
+    }
+
+    /// A message.
+    pub fn message(&self, region: Region, id: &MessageId) -> String {
+        self.tagged(Self::of_region(region), &format!("message:{id}"))
+    }
+
+    /// The ids of a region's messages: a sorted set by when they were said.
+    pub fn messages(&self, region: Region) -> String {
+        let name = region.name();
+        self.tagged(Self::of_region(region), &format!("messages:{name}"))
+    }
+
+    /// The channel of what happens in a region.
+    pub fn region_channel(&self, region: Region) -> String {
+        let name = region.name();
+        self.tagged(Self::of_region(region), &format!("region:{name}"))
+    }
+
+    /// The channel of letters to a relay.
+    pub fn node_channel(&self, node: NodeId) -> String {
+        self.tagged(Self::OF_NODES, &format!("node:{node}"))
+    }
+
+    /// What a channel is for.
+    pub fn read_channel(&self, channel: &str) -> Option<Channel> {
+        let (rest, name) = channel.rsplit_once(':')?;
+        match rest.rsplit_once(':')?.1 {
+            "region" => Region::parse(name).map(Channel::Region),
+            "node" => NodeId::parse(name).map(Channel::Node),
+            _ => None,
+        }
+    }
+
+    /// A relay's sign of life.
+    pub fn lease(&self, node: NodeId) -> String {
+        self.tagged(Self::OF_NODES, &format!("lease:{node}"))
+    }
+
+    /// The relays that there are, or were a short while ago: a set.
+    pub fn nodes(&self) -> String {
+        self.tagged(Self::OF_NODES, "nodes")
+    }
+
+    fn tagged(&self, partition: Partition, name: &str) -> String {
+        format!("{{{}:{partition}}}:{name}", self.prefix)
+    }
+}
+
+/// What a channel is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// What happens in a region.
+    Region(Region),
+    /// Letters to a relay.
+    Node(NodeId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_are_told_apart() {
+        let keys = Keys::new("a:b".into());
+        let region = Region::parse("u33dc").unwrap();
+        let channel = keys.region_channel(region);
+        assert_eq!(keys.read_channel(&channel), Some(Channel::Region(region)));
+        let node = NodeId::parse("00000000000000ff").unwrap();
+        let channel = keys.node_channel(node);
+        assert_eq!(keys.read_channel(&channel), Some(Channel::Node(node)));
+        for other in ["", "region", "region:u33dc", "x:region:u33da", "x:y:u33dc"] {
+            assert_eq!(keys.read_channel(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_together_has_one_tag() {
+        let keys = Keys::new("neartalk".into());
+        let region = Region::parse("u33dc").unwrap();
+        let node = NodeId::parse("00000000000000ff").unwrap();
+        let id = MessageId::random();
+        let tag = |name: String| name[..name.find('}').unwrap()].to_owned();
+        let tags = [
+            keys.people(region, node),
+            keys.message(region, &id),
+            keys.messages(region),
+            keys.region_channel(region),
+        ]
+        .map(tag);
+        assert!(tags.iter().all(|tag| *tag == tags[0]), "{tags:?}");
+        assert_eq!(tags[0], format!("{{neartalk:{}", Keys::of_region(region)));
+    }
+}

@@ -1,0 +1,324 @@
+//! Many relays with one Redis behind them.
+//!
+//! What each relay's room decides goes to Redis in its order, in pipelines ([`writer`]); what others
+//! do comes back over sharded channels, one per [region](super::region) ([`pump`]); and the
+//! [`keeper`] keeps the connection, the subscriptions and the sign of life. A lost connection is
+//! answered with a new one, over which everything is told again, so nothing depends on what was on
+//! its way when the old one broke.
+
+mod client;
+mod keeper;
+pub mod keys;
+mod pump;
+mod snapshot;
+mod writer;
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use neartalk_shared::http::StoreKind;
+use redis::Cmd;
+use rustc_hash::FxHashMap;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
+
+pub use self::client::{InvalidRedisUrl, RedisUrl};
+use self::{client::Connection, keeper::Keeper, keys::Keys, writer::Writer};
+use super::{
+    Change, Storage, Whereabouts,
+    region::Region,
+    wire::{Letter, NodeId, Reply, Request, SessionKey, SessionRecord},
+};
+use crate::{clock::Clock, hub::Feed};
+
+/// How long another relay may take to answer.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long somebody waits to be let in to regions that take long to open.
+const ATTEND_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a relay's start waits for Redis.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a relay's end waits for Redis to take the rest.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// After an outage other relays may still be telling Redis what it has lost.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// Batches of changes that may wait for Redis.
+const CHANGES: usize = 65_536;
+
+/// What a relay is told to do differently about Redis.
+#[derive(Clone, Debug)]
+pub struct RedisSettings {
+    /// Where it is.
+    pub url: RedisUrl,
+    /// What every key and channel begins with.
+    pub prefix: String,
+    /// A relay that has given no sign of life for this long is gone.
+    pub lease: Duration,
+    /// How long a message lives.
+    pub message_ttl: Duration,
+}
+
+/// Whether Redis can be reached.
+#[derive(Clone, Debug)]
+struct State {
+    /// Absent while it can't be reached.
+    connection: Option<Connection>,
+    /// What is wrong, for people.
+    trouble: Option<String>,
+    /// Until when what Redis does not know may still be told to it.
+    settled_at: tokio::time::Instant,
+    /// Number of the connection.
+    generation: u64,
+}
+
+/// What the keeper is asked to do.
+#[derive(Debug)]
+enum Order {
+    /// Open these regions, and say so.
+    Attend(Vec<Region>, oneshot::Sender<()>),
+    /// This region is around somebody.
+    Need(Region),
+    /// It no longer is.
+    Neglect(Region),
+    /// This connection is of no use any more.
+    Broken {
+        generation: u64,
+        reason: &'static str,
+    },
+}
+
+/// Questions to other relays that wait for their answers, by number.
+#[derive(Debug, Default)]
+struct Questions {
+    next: AtomicU64,
+    waiting: Mutex<FxHashMap<u64, oneshot::Sender<Reply>>>,
+}
+
+impl Questions {
+    fn ask(&self) -> (u64, oneshot::Receiver<Reply>) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        self.lock().insert(number, sender);
+        (number, receiver)
+    }
+
+    fn answer(&self, number: u64, reply: Reply) {
+        if let Some(sender) = self.lock().remove(&number) {
+            // Whoever asked may have given up.
+            let _ = sender.send(reply);
+        }
+    }
+
+    fn forget(&self, number: u64) {
+        self.lock().remove(&number);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, FxHashMap<u64, oneshot::Sender<Reply>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A relay's share in a Redis.
+#[derive(Debug)]
+pub struct Redis {
+    node: NodeId,
+    keys: Keys,
+    state: watch::Receiver<State>,
+    changes: mpsc::Sender<Vec<Change>>,
+    orders: mpsc::Sender<Order>,
+    questions: Arc<Questions>,
+}
+
+impl Redis {
+    /// Starts to keep up a connection; news goes to `feed`.
+    /// `up` is 1 while all is well.
+    pub fn start(
+        settings: RedisSettings,
+        node: NodeId,
+        clock: Clock,
+        feed: Feed,
+        up: metrics::Gauge,
+    ) -> Arc<Self> {
+        let keys = Keys::new(settings.prefix.clone());
+        let (state, watched) = watch::channel(State {
+            connection: None,
+            trouble: Some("Redis has not been reached yet".into()),
+            settled_at: tokio::time::Instant::now(),
+            generation: 0,
+        });
+        let (changes, written) = mpsc::channel(CHANGES);
+        let (orders, received) = mpsc::channel(CHANGES);
+        let questions = Arc::new(Questions::default());
+        let writer = Writer {
+            node,
+            keys: keys.clone(),
+            lease: settings.lease,
+            message_ttl: settings.message_ttl,
+            clock,
+            state: watched.clone(),
+            orders: orders.clone(),
+            feed: feed.clone(),
+        };
+        tokio::spawn(writer.run(written));
+        let keeper = Keeper::new(
+            settings,
+            node,
+            keys.clone(),
+            clock,
+            state,
+            changes.downgrade(),
+            orders.downgrade(),
+            Arc::clone(&questions),
+            feed,
+            up,
+        );
+        tokio::spawn(keeper.run(received));
+        Arc::new(Self {
+            node,
+            keys,
+            state: watched,
+            changes,
+            orders,
+            questions,
+        })
+    }
+
+    fn connection(&self) -> Option<Connection> {
+        self.state.borrow().connection.clone()
+    }
+
+    async fn read_session(
+        &self,
+        mut connection: Connection,
+        key: SessionKey,
+    ) -> Option<Option<SessionRecord>> {
+        let mut command = redis::cmd("MGET");
+        command
+            .arg(self.keys.session(key))
+            .arg(self.keys.place(key));
+        let answer: (Option<String>, Option<String>) = connection.run(&command).await.ok()?;
+        let (Some(session), place) = answer else {
+            return Some(None);
+        };
+        let mut record: SessionRecord = serde_json::from_str(&session).ok()?;
+        record.place = place.and_then(|place| serde_json::from_str(&place).ok());
+        Some(Some(record))
+    }
+}
+
+#[async_trait::async_trait]
+impl Storage for Redis {
+    fn kind(&self) -> StoreKind {
+        StoreKind::Redis
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.state.borrow().trouble.clone()
+    }
+
+    fn node(&self) -> Option<NodeId> {
+        Some(self.node)
+    }
+
+    async fn ready(&self) {
+        let mut state = self.state.clone();
+        let ready = state.wait_for(|state| state.trouble.is_none());
+        if timeout(READY_TIMEOUT, ready).await.is_err() {
+            tracing::warn!("starting without Redis, which can't be reached; trying on");
+        }
+    }
+
+    fn apply(&self, changes: Vec<Change>) {
+        if self.changes.try_send(changes).is_err() {
+            // A new connection starts with telling everything.
+            let _ = self.orders.try_send(Order::Broken {
+                generation: u64::MAX,
+                reason: "Redis does not keep up",
+            });
+        }
+    }
+
+    async fn flush(&self) {
+        let (fence, written) = oneshot::channel();
+        if self.changes.send(vec![Change::Fence(fence)]).await.is_ok() {
+            let _ = timeout(FLUSH_TIMEOUT, written).await;
+        }
+    }
+
+    async fn find(&self, key: SessionKey) -> Whereabouts {
+        let Some(connection) = self.connection() else {
+            return Whereabouts::Unknown;
+        };
+        match self.read_session(connection, key).await {
+            Some(Some(record)) => Whereabouts::At(record.node, Box::new(record)),
+            Some(None) if self.state.borrow().settled_at <= tokio::time::Instant::now() => {
+                Whereabouts::Nowhere
+            }
+            _ => Whereabouts::Unknown,
+        }
+    }
+
+    async fn attend(&self, regions: Vec<Region>) {
+        if self.connection().is_some() {
+            attend(&self.orders, regions).await;
+        }
+    }
+
+    async fn ask(&self, node: NodeId, key: SessionKey, request: Request) -> Option<Reply> {
+        let mut connection = self.connection()?;
+        let (number, reply) = self.questions.ask();
+        let letter = Letter::Ask {
+            number,
+            key,
+            request,
+        };
+        let command = letter_to(&self.keys, self.node, node, &letter)?;
+        let receivers: Option<u64> = connection.run(&command).await.ok();
+        let reply = match receivers {
+            None | Some(0) => None,
+            Some(_) => timeout(ASK_TIMEOUT, reply).await.ok().and_then(Result::ok),
+        };
+        self.questions.forget(number);
+        reply
+    }
+}
+
+/// Asks for regions to be opened, and waits until they are. Without an answer those who wait for
+/// them are let in all the same; what they miss comes later.
+async fn attend(orders: &mpsc::Sender<Order>, regions: Vec<Region>) {
+    let (opened, wait) = oneshot::channel();
+    if orders.send(Order::Attend(regions, opened)).await.is_ok() {
+        let _ = timeout(ATTEND_TIMEOUT, wait).await;
+    }
+}
+
+/// What goes over a channel: who says it, and what.
+fn written(node: NodeId, what: &impl serde::Serialize) -> Option<String> {
+    let json = serde_json::to_string(what).ok()?;
+    Some(format!("{node}{json}"))
+}
+
+/// The parts of what has come over a channel.
+fn read<T: serde::de::DeserializeOwned>(payload: &str) -> Option<(NodeId, T)> {
+    let (node, json) = payload.split_at_checked(NodeId::CHARS)?;
+    Some((NodeId::parse(node)?, serde_json::from_str(json).ok()?))
+}
+
+fn letter_to(keys: &Keys, from: NodeId, to: NodeId, letter: &Letter) -> Option<Cmd> {
+    let mut command = redis::cmd("SPUBLISH");
+    command
+        .arg(keys.node_channel(to))
+        .arg(written(from, letter)?);
+    Some(command)
+}

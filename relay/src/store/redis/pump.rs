@@ -1,0 +1,169 @@
+//! Takes in what comes over the channels.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use futures_util::future::BoxFuture;
+use redis::{FromRedisValue, PushInfo, PushKind, aio::SendError};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::{
+    Order, Questions, attend,
+    client::Connection,
+    keys::{Channel, Keys},
+    letter_to, read,
+};
+use crate::{
+    hub::Feed,
+    store::{
+        News,
+        wire::{Event, Letter, NodeId},
+    },
+};
+
+/// What may wait to be taken in. A relay that is further behind starts over.
+const PUSHES: usize = 65_536;
+
+/// Requests of other relays that are dealt with at the same time; beyond it they get no answer.
+const REQUESTS: usize = 1_000;
+
+/// The near end of a connection's pushes.
+pub(super) struct Pump {
+    pub node: NodeId,
+    pub keys: Keys,
+    /// Number of the connection.
+    pub generation: u64,
+    pub questions: Arc<Questions>,
+    pub orders: mpsc::WeakSender<Order>,
+    pub feed: Feed,
+    pushes: mpsc::Receiver<PushInfo>,
+    overflow: Arc<AtomicBool>,
+}
+
+/// Where a connection puts its pushes.
+pub(super) fn channel() -> (
+    impl Fn(PushInfo) -> Result<(), SendError> + Send + Sync + 'static,
+    mpsc::Receiver<PushInfo>,
+    Arc<AtomicBool>,
+) {
+    let (sender, receiver) = mpsc::channel(PUSHES);
+    let overflow = Arc::new(AtomicBool::new(false));
+    let full = Arc::clone(&overflow);
+    let send = move |push| {
+        sender.try_send(push).map_err(|_| {
+            full.store(true, Ordering::Relaxed);
+            SendError
+        })
+    };
+    (send, receiver, overflow)
+}
+
+impl Pump {
+    #[allow(clippy::too_many_arguments, reason = "each is one thing that it needs")]
+    pub fn new(
+        node: NodeId,
+        keys: Keys,
+        generation: u64,
+        questions: Arc<Questions>,
+        orders: mpsc::WeakSender<Order>,
+        feed: Feed,
+        pushes: mpsc::Receiver<PushInfo>,
+        overflow: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            node,
+            keys,
+            generation,
+            questions,
+            orders,
+            feed,
+            pushes,
+            overflow,
+        }
+    }
+
+    /// Runs until the connection is gone, and says so.
+    pub async fn run(mut self, connection: Connection) {
+        let requests = Arc::new(Semaphore::new(REQUESTS));
+        let mut reason = "the connection to Redis was lost";
+        while let Some(push) = self.pushes.recv().await {
+            if self.overflow.load(Ordering::Relaxed) {
+                reason = "this relay does not keep up with the others";
+                break;
+            }
+            match push.kind {
+                PushKind::Disconnection => break,
+                PushKind::SMessage => self.take(push, &connection, &requests).await,
+                _ => {}
+            }
+        }
+        if let Some(orders) = self.orders.upgrade() {
+            let broken = Order::Broken {
+                generation: self.generation,
+                reason,
+            };
+            // The keeper is gone only at the end of the relay.
+            let _ = orders.send(broken).await;
+        }
+    }
+
+    async fn take(&self, push: PushInfo, connection: &Connection, requests: &Arc<Semaphore>) {
+        let mut data = push.data.into_iter();
+        let mut text = || String::from_redis_value(data.next()?).ok();
+        let (Some(channel), Some(payload)) = (text(), text()) else {
+            return;
+        };
+        // What this relay has said itself comes back as well.
+        if payload.get(..NodeId::CHARS).and_then(NodeId::parse) == Some(self.node) {
+            return;
+        }
+        match self.keys.read_channel(&channel) {
+            Some(Channel::Region(region)) => {
+                if let Some((node, event)) = read::<Event>(&payload) {
+                    self.feed.hear(News::Event(node, region, event)).await;
+                }
+            }
+            Some(Channel::Node(_)) => match read::<Letter>(&payload) {
+                Some((
+                    from,
+                    Letter::Ask {
+                        number,
+                        key,
+                        request,
+                    },
+                )) => {
+                    let Ok(permit) = Arc::clone(requests).try_acquire_owned() else {
+                        return;
+                    };
+                    let (feed, keys, own) = (self.feed.clone(), self.keys.clone(), self.node);
+                    let mut connection = connection.clone();
+                    let orders = self.orders.clone();
+                    let attend = move |regions| -> BoxFuture<'static, ()> {
+                        Box::pin(async move {
+                            if let Some(orders) = orders.upgrade() {
+                                attend(&orders, regions).await;
+                            }
+                        })
+                    };
+                    tokio::spawn(async move {
+                        let reply = feed.answer(from, key, request, attend).await;
+                        let letter = Letter::Answer { number, reply };
+                        if let Some(command) = letter_to(&keys, own, from, &letter) {
+                            // Whoever has asked does without in the end.
+                            let _ = connection.run::<u64>(&command).await;
+                        }
+                        drop(permit);
+                    });
+                }
+                Some((_, Letter::Answer { number, reply })) => {
+                    self.questions.answer(number, reply);
+                }
+                Some((from, letter)) => self.feed.hear(News::Letter(from, letter)).await,
+                None => {}
+            },
+            None => {}
+        }
+    }
+}
