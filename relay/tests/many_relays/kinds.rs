@@ -1,0 +1,155 @@
+//! A Redis that is more than one server: a cluster, and a master that a sentinel watches.
+
+use std::net::TcpListener;
+
+use neartalk_rig::redis::Redis;
+use neartalk_shared::http::HealthStatus;
+use redis::{Client, Connection};
+
+use crate::{
+    common::{Person, Relay, beside, east, poll},
+    outage::health,
+};
+
+fn connect(redis: &Redis) -> Connection {
+    Client::open(redis.url()).unwrap().get_connection().unwrap()
+}
+
+/// A cluster of so many servers, each with its part of the slots.
+async fn cluster(count: u16) -> Vec<Redis> {
+    let servers: Vec<_> = (0..count)
+        .map(|_| {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            let bus = free.local_addr().unwrap().port().to_string();
+            drop(free);
+            Redis::start(&["--cluster-enabled", "yes", "--cluster-port", &bus]).unwrap()
+        })
+        .collect();
+    let port_of_bus = |redis: &Redis| -> u16 {
+        let answer: Vec<String> = redis::cmd("CONFIG")
+            .arg("GET")
+            .arg("cluster-port")
+            .query(&mut connect(redis))
+            .unwrap();
+        answer[1].parse().unwrap()
+    };
+    let part = 16_384 / count;
+    for (at, redis) in (0..).zip(&servers) {
+        let last = if at + 1 == count {
+            16_383
+        } else {
+            part * (at + 1) - 1
+        };
+        let mut slots = redis::cmd("CLUSTER");
+        slots.arg("ADDSLOTSRANGE").arg(part * at).arg(last);
+        slots.exec(&mut connect(redis)).unwrap();
+        let first = &servers[0];
+        let mut meet = redis::cmd("CLUSTER");
+        meet.arg("MEET")
+            .arg("127.0.0.1")
+            .arg(first.address().port())
+            .arg(port_of_bus(first));
+        if at > 0 {
+            meet.exec(&mut connect(redis)).unwrap();
+        }
+    }
+    for redis in &servers {
+        let mut connection = connect(redis);
+        poll("the cluster to be whole", async || {
+            let info: String = redis::cmd("CLUSTER")
+                .arg("INFO")
+                .query(&mut connection)
+                .unwrap();
+            let whole = info.contains("cluster_state:ok")
+                && info.contains(&format!("cluster_known_nodes:{count}"));
+            whole.then_some(())
+        })
+        .await;
+    }
+    servers
+}
+
+#[tokio::test]
+async fn a_cluster_does_as_one_server_does() {
+    let servers = cluster(3).await;
+    let hosts: Vec<_> = servers.iter().map(|s| s.address().to_string()).collect();
+    let url = format!("redis+cluster://{}", hosts.join(","));
+    let relays = [0, 1].map(|_| Relay::start_with(&url, &[]));
+    for relay in &relays {
+        assert_eq!(health(relay, HealthStatus::Ok).await, None);
+    }
+    let mut pairs = Vec::new();
+    for at in 0..8 {
+        // Far apart, so that the regions are on different servers.
+        let place = beside(at);
+        let fox = Person::at(&relays[0], &relays[0].api(), "Fox", place, 2_000).await;
+        let place = east(place, 500.0);
+        let owl = Person::at(&relays[1], &relays[1].api(), "Owl", place, 2_000).await;
+        pairs.push((fox, owl));
+    }
+    for (fox, owl) in &mut pairs {
+        fox.sees(owl.id()).await;
+        assert_eq!(fox.say("across").await.reached, 1);
+        assert_eq!(owl.hears().await.text.as_str(), "across");
+        fox.join_voice().await;
+        owl.join_voice().await;
+        fox.meets_in_voice(owl.id()).await;
+        owl.meets_in_voice(fox.id()).await;
+        fox.signal(owl.id(), neartalk_shared::frame::SignalData::Bye)
+            .await;
+        owl.signalled(fox.id()).await;
+        let mut fox = Person::resume(&relays[1], fox.created.clone()).await;
+        assert_eq!(fox.located().await.texts(), ["across"]);
+    }
+    for redis in &servers {
+        let size: usize = redis::cmd("DBSIZE").query(&mut connect(redis)).unwrap();
+        assert!(size > 0, "each server has a part");
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_becomes_the_master_is_found() {
+    let mut master = Redis::start(&[]).unwrap();
+    let replica_of = master.address().port().to_string();
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", &replica_of]).unwrap();
+    let mut connection = connect(&replica);
+    poll("the replica to be up to date", async || {
+        let info: String = redis::cmd("INFO")
+            .arg("replication")
+            .query(&mut connection)
+            .unwrap();
+        info.contains("master_link_status:up").then_some(())
+    })
+    .await;
+    let sentinel = Redis::start_sentinel("talk", &master).unwrap();
+    let mut watching = connect(&sentinel);
+    poll("the sentinel to know the replica", async || {
+        let info: String = redis::cmd("INFO")
+            .arg("sentinel")
+            .query(&mut watching)
+            .unwrap();
+        (info.contains("status=ok") && info.contains("slaves=1")).then_some(())
+    })
+    .await;
+    let url = format!("redis+sentinel://{}/talk", sentinel.address());
+    let relays = [0, 1].map(|_| Relay::start_with(&url, &[]));
+    let mut fox = Person::at(&relays[0], &relays[0].api(), "Fox", beside(0), 500).await;
+    let mut owl = Person::at(&relays[1], &relays[1].api(), "Owl", beside(0), 500).await;
+    fox.sees(owl.id()).await;
+    fox.say("before").await;
+    owl.hears().await;
+    master.kill();
+    for relay in &relays {
+        health(relay, HealthStatus::Degraded).await;
+    }
+    for relay in &relays {
+        health(relay, HealthStatus::Ok).await;
+    }
+    fox.say("after").await;
+    assert_eq!(owl.hears().await.text.as_str(), "after");
+    let mut elk = Person::join(&relays[1], &relays[1].api(), "Elk").await;
+    assert_eq!(
+        elk.locate(beside(0), 500).await.texts(),
+        ["before", "after"]
+    );
+}

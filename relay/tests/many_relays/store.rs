@@ -1,0 +1,181 @@
+//! What relays leave in Redis, and what they ask of it.
+
+use std::collections::BTreeMap;
+
+use neartalk_shared::MessageId;
+use redis::{Commands, Connection};
+
+use crate::{
+    Relays,
+    common::{Person, beside, poll},
+};
+
+impl Relays {
+    /// A connection of the test's own.
+    fn connection(&self) -> Connection {
+        let client = redis::Client::open(self.redis.url()).unwrap();
+        client.get_connection().unwrap()
+    }
+}
+
+/// When a key ends that is not there any more.
+const GONE: i64 = -2;
+
+/// Every key that there is.
+fn keys(connection: &mut Connection) -> Vec<String> {
+    connection.scan().unwrap().map(Result::unwrap).collect()
+}
+
+/// How often each command has run.
+fn commands(connection: &mut Connection) -> BTreeMap<String, u64> {
+    let info: String = redis::cmd("INFO")
+        .arg("commandstats")
+        .query(connection)
+        .unwrap();
+    let count = |line: &str| {
+        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let calls = rest.split(',').next()?.parse().ok()?;
+        Some((name.to_owned(), calls))
+    };
+    info.lines().filter_map(count).collect()
+}
+
+#[tokio::test]
+async fn every_key_has_an_end_and_none_holds_a_secret() {
+    let relays = Relays::start(2, &[]);
+    let mut connection = relays.connection();
+    let mut fox = Person::at(&relays[0], &relays[0].api(), "Fox", beside(0), 500).await;
+    let mut owl = Person::at(&relays[1], &relays[1].api(), "Owl", beside(0), 500).await;
+    let idle = relays[0].api().session("Idle").await;
+    fox.say("hush").await;
+    owl.hears().await;
+    fox.join_voice().await;
+    owl.join_voice().await;
+    fox.meets_in_voice(owl.id()).await;
+    fox.rename("Vixen").await;
+    let moved = Person::resume(&relays[1], fox.created.clone()).await;
+    let keys = keys(&mut connection);
+    let mut kinds = BTreeMap::new();
+    for key in &keys {
+        let millis: i64 = connection.pttl(key).unwrap();
+        if millis == GONE {
+            continue;
+        }
+        assert!((1..=1_800_000).contains(&millis), "{key} ends in {millis}");
+        let kind = key.split(':').nth(2).unwrap().to_owned();
+        *kinds.entry(kind).or_insert(0) += 1;
+    }
+    for kind in [
+        "session", "place", "people", "message", "messages", "lease", "nodes",
+    ] {
+        assert!(kinds.contains_key(kind), "no {kind} among {keys:?}");
+    }
+    assert_eq!(kinds["session"], 3);
+    // Places end before sessions do.
+    for key in keys.iter().filter(|key| key.contains(":place:")) {
+        let millis: i64 = connection.pttl(key).unwrap();
+        assert!(millis <= 300_000, "{key} ends in {millis}");
+    }
+    // Whoever reads all of Redis is nobody by that.
+    let everything: Vec<String> = keys
+        .iter()
+        .map(|key| {
+            let dump: Option<Vec<u8>> = redis::cmd("DUMP").arg(key).query(&mut connection).unwrap();
+            format!(
+                "{key}{}",
+                String::from_utf8_lossy(&dump.unwrap_or_default())
+            )
+        })
+        .collect();
+    for session in [&fox.created, &owl.created, &idle, &moved.created] {
+        let secret = session.session_id.expose();
+        assert!(!everything.iter().any(|text| text.contains(&secret)));
+        let plain = secret.replace('-', "");
+        assert!(!everything.iter().any(|text| text.contains(&plain)));
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_redis_ends_when_its_time_is_up() {
+    let flags = [
+        "--message-ttl",
+        "1s",
+        "--session-ttl",
+        "2s",
+        "--place-ttl",
+        "1s",
+    ];
+    let flags = [&flags[..], &["--redis-lease", "1s"]].concat();
+    let mut relays = Relays::start(1, &flags);
+    let mut connection = relays.connection();
+    let mut fox = Person::at(&relays[0], &relays[0].api(), "Fox", beside(0), 500).await;
+    fox.say("gone in a second").await;
+    let holds = |connection: &mut Connection, kind: &str| {
+        keys(connection).iter().any(|key| key.contains(kind))
+    };
+    assert!(holds(&mut connection, ":message:"));
+    poll("the message's end", async || {
+        (!holds(&mut connection, ":message:")).then_some(())
+    })
+    .await;
+    // Fox is still there, so the session is.
+    assert!(holds(&mut connection, ":session:") && holds(&mut connection, ":people:"));
+    relays.all[0].kill9().await;
+    poll("the end of all that there was", async || {
+        keys(&mut connection).is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_costs_redis_the_same_however_many_are_around() {
+    const MESSAGES: u64 = 20;
+    let flags = ["--messages-per-minute", "1000", "--redis-lease", "10m"];
+    let relays = Relays::start(2, &flags);
+    let mut connection = relays.connection();
+    let mut fox = Person::at(&relays[0], &relays[0].api(), "Fox", beside(0), 500).await;
+    let mut crowd = Vec::new();
+    let mut costs = Vec::new();
+    for size in [2, 40] {
+        while crowd.len() < size {
+            let relay = &relays[crowd.len() % 2];
+            crowd.push(Person::at(relay, &relay.api(), "Owl", beside(0), 500).await);
+        }
+        let last = crowd.last().unwrap().id();
+        fox.sees(last).await;
+        // Told at one go, so that nothing else is counted.
+        let before = commands(&mut connection);
+        for _ in 0..MESSAGES {
+            let sent = fox.say_as(MessageId::random(), "how much is this?").await;
+            assert_eq!(sent.reached as usize, size);
+        }
+        let after = commands(&mut connection);
+        let cost: BTreeMap<String, u64> = after
+            .into_iter()
+            .filter(|(name, _)| name != "info")
+            .map(|(name, calls)| {
+                let calls = calls - before.get(&name).copied().unwrap_or(0);
+                (name, calls)
+            })
+            .filter(|&(_, calls)| calls > 0)
+            .collect();
+        for owl in &mut crowd {
+            for _ in 0..MESSAGES {
+                owl.hears().await;
+            }
+            owl.settle().await;
+        }
+        costs.push(cost);
+    }
+    let expected = [
+        ("pexpire", 1),
+        ("set", 2),
+        ("spublish", 1),
+        ("zadd", 1),
+        ("zremrangebyscore", 1),
+    ];
+    let expected: BTreeMap<String, u64> = expected
+        .map(|(name, calls)| (name.to_owned(), calls * MESSAGES))
+        .into();
+    assert_eq!(costs, [expected.clone(), expected]);
+}
