@@ -2,7 +2,11 @@
 //! of its own, and stops it when it is dropped.
 
 #[cfg(target_os = "linux")]
+pub mod bus;
+#[cfg(target_os = "linux")]
 pub mod chromium;
+#[cfg(target_os = "linux")]
+pub mod geoclue;
 pub mod headless;
 #[cfg(target_os = "linux")]
 pub mod lossy;

@@ -373,6 +373,21 @@ impl Window {
         Ok(text.as_str().unwrap_or_default().to_owned())
     }
 
+    /// Waits until the program, or one that it has started, has printed this.
+    ///
+    /// # Errors
+    /// When it hasn't within [`GUARD`].
+    pub fn prints(&self, text: &str) -> Result<()> {
+        let until = Instant::now() + GUARD;
+        while !self.printed().contains(text) {
+            if Instant::now() >= until {
+                bail!("{}: \"{text}\" isn't in:\n{}", self.name, self.printed());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
     /// What the driver and the program printed.
     pub fn printed(&self) -> String {
         self.driver.printed()

@@ -144,7 +144,7 @@ pub const REAL_WINDOW: [Need; 3] = [
     },
     Need {
         name: "dbus-run-session",
-        why: "each window of the tests has a message bus of its own",
+        why: "each window of the tests has a message bus of its own, and so has each test of the place",
         test: Test::Program(&["dbus-run-session"]),
         source: Source::Apt("dbus-daemon"),
     },
