@@ -13,7 +13,8 @@ use std::{
 };
 
 use neartalk_shared::{
-    ApiError, ClientFrame, ErrorCode, MessageId, PeerId, SessionId, Username, frame::LeftReason,
+    ApiError, ClientFrame, ErrorCode, MessageId, PeerId, SessionId, Username,
+    frame::{LeftReason, Reach},
     http::CreatedSession,
 };
 use neartalk_voice::live::{Input as VoiceInput, LiveSettings, Output as VoiceOutput};
@@ -304,6 +305,7 @@ impl Core {
             }
             Command::Block { peer_id } => self.block(peer_id),
             Command::Unblock { peer_id } => {
+                let reach = self.people.reach();
                 if let Some(person) = self.people.unblock(peer_id) {
                     self.emit(Event::Blocked {
                         peer_id,
@@ -312,6 +314,7 @@ impl Core {
                     if let Some(person) = person {
                         self.emit(Event::PersonEntered { person });
                     }
+                    self.tell_other_reach(&reach);
                     self.flush_desk();
                     self.desk.unblock(peer_id);
                 }
@@ -380,7 +383,7 @@ impl Core {
             located: self.located.clone(),
             radius: self.placement.radius(),
             people: self.people.visible(),
-            reach: self.people.reach().to_vec(),
+            reach: self.people.reach(),
             typing: self.typing.others(),
             messages: self.timeline.messages(now),
             waiting: self.outbox.waiting(),
@@ -546,6 +549,7 @@ impl Core {
             self.emit(Event::Refused { error });
             return;
         }
+        let reach = self.people.reach();
         if self.people.block(peer_id) {
             let theirs = self.timeline.remove_from(peer_id);
             self.removed(theirs, RemovedReason::Blocked);
@@ -554,7 +558,16 @@ impl Core {
                 peer_id,
                 blocked: true,
             });
+            self.tell_other_reach(&reach);
             self.desk.block(peer_id);
+        }
+    }
+
+    /// A block, or its end, changes who counts.
+    fn tell_other_reach(&mut self, before: &[Reach]) {
+        let reach = self.people.reach();
+        if reach != before {
+            self.emit(Event::Reach { reach });
         }
     }
 

@@ -33,17 +33,19 @@ impl People {
             .take(MAX_PEOPLE)
             .map(|p| (p.peer_id, p))
             .collect();
-        self.reach = reach.clone();
+        self.reach = reach;
         Event::Nearby {
             people: self.visible(),
-            reach,
+            reach: self.reach(),
         }
     }
 
-    /// Who would be in range with another radius.
+    /// How many would be in range with another radius, as the relay counts, which knows of no blocks.
     pub fn set_reach(&mut self, reach: Vec<Reach>) -> Event {
-        self.reach = reach.clone();
-        Event::Reach { reach }
+        self.reach = reach;
+        Event::Reach {
+            reach: self.reach(),
+        }
     }
 
     /// Somebody came, or changed: relays may say either of somebody who is known or not.
@@ -110,9 +112,26 @@ impl People {
         people
     }
 
-    /// Who would be in range with another radius.
-    pub fn reach(&self) -> &[Reach] {
-        &self.reach
+    /// How many would be in range with another radius and are not blocked. Of those beyond the present
+    /// circle nobody knows who they are, so that blocked people among them count.
+    pub fn reach(&self) -> Vec<Reach> {
+        let unwanted: Vec<_> = self
+            .blocked
+            .iter()
+            .filter_map(|peer_id| self.all.get(peer_id))
+            .map(|person| person.distance.max)
+            .collect();
+        self.reach
+            .iter()
+            .map(|told| {
+                let within = unwanted.iter().filter(|max| **max <= told.radius).count();
+                let within = u32::try_from(within).unwrap_or(u32::MAX);
+                Reach {
+                    radius: told.radius,
+                    count: told.count.saturating_sub(within),
+                }
+            })
+            .collect()
     }
 
     /// Who is blocked.
@@ -250,6 +269,47 @@ mod tests {
         assert_eq!(people.put(fox.clone()), None, "comes back, still blocked");
         people.remove(fox.peer_id, LeftReason::Left);
         assert_eq!(people.unblock(fox.peer_id), Some(None));
+    }
+
+    #[test]
+    fn blocked_people_are_not_counted_where_their_distance_is_known() {
+        let mut people = People::default();
+        let (fox, owl) = (person(1, "Fox", 200), person(2, "Owl", 250));
+        let counts = |counts: [u32; 4]| -> Vec<Reach> {
+            let radii = [100, 250, 500, 1_000];
+            radii
+                .into_iter()
+                .zip(counts)
+                .map(|(radius, count)| Reach { radius, count })
+                .collect()
+        };
+        people.replace(vec![fox.clone(), owl.clone()], counts([0, 1, 2, 5]));
+        people.block(fox.peer_id);
+        assert_eq!(people.reach(), counts([0, 0, 1, 4]));
+        let told = people.set_reach(counts([0, 1, 2, 6]));
+        let reach = counts([0, 0, 1, 5]);
+        assert_eq!(told, Event::Reach { reach });
+        people.block(owl.peer_id);
+        // The relay's counts are a little older than its people.
+        let told = people.replace(vec![fox.clone(), owl], counts([0, 0, 1, 1]));
+        let Event::Nearby { reach, .. } = told else {
+            panic!("{told:?}");
+        };
+        assert_eq!(reach, counts([0, 0, 0, 0]));
+        people.set_reach(counts([0, 1, 2, 5]));
+        people.unblock(fox.peer_id);
+        assert_eq!(
+            people.reach(),
+            counts([0, 1, 1, 4]),
+            "only the owl is blocked"
+        );
+        people.remove(fox.peer_id, LeftReason::Moved);
+        people.block(fox.peer_id);
+        assert_eq!(
+            people.reach(),
+            counts([0, 1, 1, 4]),
+            "the fox may be anywhere"
+        );
     }
 
     #[test]

@@ -615,6 +615,37 @@ fn nothing_of_a_blocked_person_comes_through() {
 }
 
 #[test]
+fn who_is_blocked_is_in_reach_no_more() {
+    let mut w = World::settled(None);
+    let reach = |count| {
+        vec![Reach {
+            radius: 1_000,
+            count,
+        }]
+    };
+    w.relay(ServerFrame::Nearby {
+        people: vec![person(2), person(3)],
+        reach: reach(2),
+    });
+    w.events.clear();
+    for (command, count) in [
+        (Command::Block { peer_id: peer(2) }, 1),
+        (Command::Block { peer_id: peer(3) }, 0),
+        (Command::Unblock { peer_id: peer(2) }, 1),
+    ] {
+        w.command(command);
+        let reach = reach(count);
+        assert_eq!(w.events.pop(), Some(Event::Reach { reach }));
+    }
+    w.events.clear();
+    w.command(Command::Block { peer_id: peer(4) });
+    assert!(
+        matches!(&w.events[..], [Event::Blocked { .. }]),
+        "a stranger's absence changes no count"
+    );
+}
+
+#[test]
 fn what_makes_no_sense_later_is_refused_while_offline() {
     let mut w = World::settled(None);
     w.ended(LinkEnd::lost());
