@@ -7,6 +7,7 @@
 mod driver;
 
 use std::{
+    cell::Cell,
     env, fs,
     net::TcpListener,
     os::unix::{fs::DirBuilderExt, process::CommandExt as _},
@@ -46,12 +47,16 @@ const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus C
 pub mod key {
     /// Sends, or takes what is offered.
     pub const ENTER: &str = "\u{e007}";
+    /// All the way to the left.
+    pub const HOME: &str = "\u{e011}";
     /// To the right.
     pub const RIGHT: &str = "\u{e014}";
     /// All the way to the right.
     pub const END: &str = "\u{e010}";
     /// With an `a` after it: marks everything.
     pub const CONTROL: &str = "\u{e009}";
+    /// For large letters.
+    pub const SHIFT: &str = "\u{e008}";
     /// Takes away what is marked.
     pub const BACKSPACE: &str = "\u{e003}";
 }
@@ -158,6 +163,7 @@ pub struct Window {
     session: Session,
     driver: Process,
     name: String,
+    actions: Cell<u32>,
     _home: Home,
 }
 
@@ -217,6 +223,7 @@ impl Window {
             session,
             driver,
             name: name.to_owned(),
+            actions: Cell::new(0),
             _home: home,
         })
     }
@@ -301,6 +308,7 @@ impl Window {
     /// When it can't be within [`GUARD`], something lies over it, or assistive technology is told
     /// something else of it.
     pub fn press(&self, kind: &str, name: &str) -> Result<()> {
+        self.acts();
         let until = Instant::now() + GUARD;
         loop {
             let found = self.told(kind, name)?;
@@ -318,6 +326,11 @@ impl Window {
     /// # Errors
     /// When it isn't there within [`GUARD`].
     pub fn types(&self, kind: &str, name: &str, text: &str) -> Result<()> {
+        self.acts();
+        self.keys(kind, name, text)
+    }
+
+    fn keys(&self, kind: &str, name: &str, text: &str) -> Result<()> {
         let found = self.element("ready", kind, name)?;
         self.runtime.block_on(self.session.keys(&found, text))
     }
@@ -327,14 +340,15 @@ impl Window {
     /// # Errors
     /// When it isn't there within [`GUARD`].
     pub fn writes(&self, kind: &str, name: &str, text: &str) -> Result<()> {
+        self.acts();
         // Keys that change others are let go at the end of a call.
-        self.types(kind, name, &format!("{}a", key::CONTROL))?;
+        self.keys(kind, name, &format!("{}a", key::CONTROL))?;
         let instead = if text.is_empty() {
             key::BACKSPACE
         } else {
             text
         };
-        self.types(kind, name, instead)
+        self.keys(kind, name, instead)
     }
 
     /// Holds something until [`Window::lets_go`].
@@ -342,6 +356,7 @@ impl Window {
     /// # Errors
     /// When it isn't there within [`GUARD`].
     pub fn holds(&self, kind: &str, name: &str) -> Result<()> {
+        self.acts();
         let found = self.element("ready", kind, name)?;
         self.runtime
             .block_on(self.session.mouse(Mouse::Press(&found)))
@@ -353,6 +368,15 @@ impl Window {
     /// When the driver fails.
     pub fn lets_go(&self) -> Result<()> {
         self.runtime.block_on(self.session.mouse(Mouse::Release))
+    }
+
+    /// How often the person has done something: pressed, held or typed.
+    pub fn actions(&self) -> u32 {
+        self.actions.get()
+    }
+
+    fn acts(&self) {
+        self.actions.set(self.actions.get() + 1);
     }
 
     /// What an expression of JavaScript comes to in the window, for what only a measurement wants.

@@ -10,13 +10,17 @@
 )]
 
 use std::{
-    fs,
-    path::Path,
+    env, fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
 };
 
 use neartalk_rig::{
+    process::GUARD,
     pulse::Pulse,
     relay::Relay,
     sound,
@@ -48,16 +52,23 @@ fn relay_at(listen: &str) -> Relay {
     Relay::run(&mut command).unwrap()
 }
 
-fn open(name: &str, screen: &Screen, relay: &Relay, home: Home, pulse: Option<&Pulse>) -> Window {
+fn open(name: &str, screen: &Screen, relay: &Relay) -> Window {
+    open_with(name, screen, relay, Home::create().unwrap(), |_| ())
+}
+
+fn open_with(
+    name: &str,
+    screen: &Screen,
+    relay: &Relay,
+    home: Home,
+    prepare: impl FnOnce(&mut Command),
+) -> Window {
     let program = Path::new(env!("CARGO_BIN_EXE_neartalk"));
     Window::open(name, program, screen, home, |command| {
         command.env("NEARTALK_RELAY", relay.url());
-        match pulse {
-            Some(pulse) => pulse.equip_nobody(command),
-            None => {
-                command.env("PULSE_SERVER", "unix:/nonexistent");
-            }
-        }
+        // The sound of whoever runs this is none of the test's business.
+        command.env("PULSE_SERVER", "unix:/nonexistent");
+        prepare(command);
     })
     .unwrap()
 }
@@ -110,9 +121,8 @@ fn couple_at(elsewhere: &str, text: &str) -> Couple {
     let turn = turn();
     let screen = Screen::start(1280, 900).unwrap();
     let relay = relay_at("127.0.0.1:0");
-    let home = || Home::create().unwrap();
-    let anna = open("Anna", &screen, &relay, home(), None);
-    let ben = open("Ben", &screen, &relay, home(), None);
+    let anna = open("Anna", &screen, &relay);
+    let ben = open("Ben", &screen, &relay);
     begin_at(&anna, HERE);
     begin_at(&ben, elsewhere);
     for window in [&anna, &ben] {
@@ -125,6 +135,12 @@ fn couple_at(elsewhere: &str, text: &str) -> Couple {
         _screen: screen,
         _turn: turn,
     }
+}
+
+/// Everything is erased in a hurry.
+fn panics(window: &Window) {
+    let keys = format!("{}{}x", key::CONTROL, key::SHIFT);
+    window.types("textbox", MESSAGE, &keys).unwrap();
 }
 
 #[test]
@@ -173,6 +189,74 @@ fn two_people_write_rename_themselves_report_and_block() {
     say(anna, "Nobody else is here");
     ben.reads("Nobody else is here").unwrap();
     anna.reads_no_more("Does anybody hear me?").unwrap();
+    // For her there is nobody else, in no circle.
+    anna.reads("You are the first one here.").unwrap();
+}
+
+/// Has the desktop open links so that they are only written down, in the file that is returned.
+fn open_nothing(command: &mut Command, folder: &Path) -> PathBuf {
+    let opened = folder.join("opened");
+    let programs = folder.join("programs");
+    fs::create_dir_all(&programs).unwrap();
+    let opener = programs.join("xdg-open");
+    // Whole from the first moment that it is there.
+    let script = format!(
+        "#!/bin/sh\necho \"$1\" > '{0}.new'; mv '{0}.new' '{0}'\n",
+        opened.display()
+    );
+    fs::write(&opener, script).unwrap();
+    fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = env::var("PATH").unwrap();
+    command.env("PATH", format!("{}:{path}", programs.display()));
+    opened
+}
+
+#[test]
+fn links_are_warned_of_and_panic_leaves_nothing() {
+    let _turn = turn();
+    let screen = Screen::start(1280, 900).unwrap();
+    let relay = relay_at("127.0.0.1:0");
+    let home = Home::create().unwrap();
+    let folder = home.config();
+    let mut opened = PathBuf::new();
+    let anna = open_with("Anna", &screen, &relay, home, |command| {
+        opened = open_nothing(command, &folder);
+    });
+    let ben = open("Ben", &screen, &relay);
+    for window in [&anna, &ben] {
+        begin_at(window, HERE);
+    }
+    ben.reads("500 m · 1 person").unwrap();
+
+    let link = "https://example.org/fountain?at=5";
+    say(&ben, &format!("Meet me at {link}"));
+    for answer in ["Cancel", "Open example.org"] {
+        assert!(!opened.exists(), "it opens without being asked to");
+        anna.press("link", link).unwrap();
+        anna.reads("Whoever runs example.org sees your IP address.")
+            .unwrap();
+        anna.press("button", answer).unwrap();
+        anna.sees_no_more("dialog", "*").unwrap();
+    }
+    let until = Instant::now() + GUARD;
+    while !opened.exists() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(fs::read_to_string(&opened).unwrap().trim(), link);
+
+    say(&anna, "Somebody is looking");
+    ben.reads("Somebody is looking").unwrap();
+    panics(&anna);
+    anna.reads("everything vanishes after 30 minutes").unwrap();
+    anna.sees("button", "Choose a place by hand").unwrap();
+    for gone in ["example.org", "Somebody is looking", "500 m · 1 person"] {
+        anna.reads_no_more(gone).unwrap();
+    }
+    ben.reads("500 m · nobody").unwrap();
+    // She begins anew, as somebody whom nobody has seen before.
+    begin_at(&anna, HERE);
+    ben.reads("500 m · 1 person").unwrap();
+    anna.reads("3 changes left").unwrap();
 }
 
 #[test]
@@ -188,6 +272,14 @@ fn the_circle_widens_and_who_walks_out_of_it_is_gone() {
     anna.types("slider", "Radius of your circle", key::END)
         .unwrap();
     anna.reads("2 km · 1 person").unwrap();
+    let slider = "Radius of your circle";
+    anna.types("slider", slider, key::HOME).unwrap();
+    anna.reads("100 m · nobody").unwrap();
+    ben.reads("2 km · nobody").unwrap();
+    anna.types("slider", slider, key::END).unwrap();
+    for window in [anna, ben] {
+        window.reads("2 km · 1 person").unwrap();
+    }
     walk_to(ben, FAR_AWAY);
     anna.reads("2 km · nobody").unwrap();
     anna.reads("You are the first one here.").unwrap();
@@ -221,7 +313,7 @@ fn a_relay_that_dies_and_comes_back_loses_no_word() {
 }
 
 #[test]
-fn the_third_action_is_the_first_word_and_it_is_heard() {
+fn the_third_action_is_the_first_word_and_it_is_heard_until_one_blocks() {
     let _turn = turn();
     let screen = Screen::start(1280, 900).unwrap();
     let relay = relay_at("127.0.0.1:0");
@@ -242,7 +334,9 @@ fn the_third_action_is_the_first_word_and_it_is_heard() {
         });
         let settings = json!({ "voice": voice }).to_string();
         fs::write(folder.join("settings.json"), settings).unwrap();
-        open(name, &screen, &relay, home, Some(&pulse))
+        open_with(name, &screen, &relay, home, |command| {
+            pulse.equip_nobody(command);
+        })
     };
     let anna = person(0, "Anna");
     let ben = person(1, "Ben");
@@ -250,7 +344,7 @@ fn the_third_action_is_the_first_word_and_it_is_heard() {
         let tone = sound::tone(hz, 0.25, 2.0);
         pulse.play_always(number, tone).unwrap()
     };
-    let _says = [say(0, 440.0), say(1, 1_000.0)];
+    let tones = [say(0, 440.0), say(1, 1_000.0)];
     let mut recorder = pulse.record().unwrap();
     let mut until = |what: &str, anna_hears: bool, ben_hears: bool| {
         recorder.skip();
@@ -294,6 +388,44 @@ fn the_third_action_is_the_first_word_and_it_is_heard() {
     until("Ben is heard while he holds Talk", true, true);
     ben.lets_go().unwrap();
     until("and not when he has let go", false, true);
-    anna.press("button", "Leave voice").unwrap();
-    until("nobody is heard", false, false);
+    ben.press("button", "Leave voice").unwrap();
+    until("who has left hears nobody", false, false);
+    ben.press("button", TALK).unwrap();
+    until("Ben hears Anna again", false, true);
+    drop(tones);
+    for (window, name) in [(&anna, "Amber Anna"), (&ben, "Brave Ben")] {
+        rename(window, name);
+    }
+
+    // What one says comes out of the other's loudspeaker as it was said, and not out of one's own.
+    let speech = sound::speech(1, sound::samples(20.0)).0;
+    let _speaks = pulse.play_always(0, speech).unwrap();
+    recorder.skip();
+    let (take, found) = (0..10)
+        .find_map(|_| {
+            let take = recorder.next(3.0).unwrap();
+            let (said, heard) = (take.microphone(0), take.loudspeaker(1));
+            let found = sound::find(said, heard, sound::samples(0.5));
+            let whole = sound::dbfs(&said[..sound::samples(1.0)]) > -40.0;
+            (found.is_certain() && whole).then_some((take, found))
+        })
+        .expect("Ben never hears Anna speak");
+    let said = sound::dbfs(take.microphone(0));
+    let heard = sound::dbfs(take.loudspeaker(1));
+    println!("{found:?}, {said} dB in, {heard} dB out");
+    assert!((said - heard).abs() < 3.0, "{said} dB came out as {heard}");
+    assert!(found.delay_ms() < 300.0, "{found:?}");
+    let own = sound::loudest_dbfs(take.loudspeaker(0));
+    assert!(own < -60.0, "Anna hears something of {own} dB");
+
+    ben.press("button", "Amber Anna*").unwrap();
+    ben.press("button", "Block").unwrap();
+    ben.reads("Amber Anna is blocked.").unwrap();
+    recorder.skip();
+    let silent = (0..10).any(|_| {
+        let take = recorder.next(3.0).unwrap();
+        let speaks = sound::dbfs(take.microphone(0)) > -40.0;
+        speaks && sound::loudest_dbfs(take.loudspeaker(1)) < -60.0
+    });
+    assert!(silent, "Ben hears whom he has blocked");
 }

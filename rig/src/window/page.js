@@ -1,6 +1,7 @@
 // Runs in the window, once for each question. Finds things as a person does: by what they are, what
 // they are called, and whether they can be seen.
 const KINDS = {
+  link: "a[href]",
   button: "button, [role=button], summary",
   textbox: "textarea, input:not([type]), input[type=text], input[type=url], [role=textbox]",
   slider: "[role=slider], input[type=range]",
