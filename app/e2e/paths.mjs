@@ -20,7 +20,50 @@ function expect(condition, what) {
   if (!condition) throw new Error(what);
 }
 
+/** What moves without end, once all else has come to rest. */
+async function moving(page) {
+  return page.evaluate(async () => {
+    const isEndless = (animation) =>
+      animation.effect?.getComputedTiming().endTime === Number.POSITIVE_INFINITY;
+    const isOver = (animation) => ["finished", "idle"].includes(animation.playState);
+    for (;;) {
+      const ends = document.getAnimations().filter((it) => !isEndless(it) && !isOver(it));
+      if (ends.length === 0) break;
+      await Promise.allSettled(ends.map((it) => it.finished));
+    }
+    return document
+      .getAnimations()
+      .filter(isEndless)
+      .map((it) => it.animationName ?? "a transition");
+  });
+}
+
+/** Nothing may move while nothing happens: it would keep a processor busy for nobody. */
+const STILL = Object.fromEntries(
+  ["first-run", "quiet", "alone", "alone-everywhere", "denied"].map((scenario) => [
+    `nothing moves while nothing happens: ${scenario}`,
+    {
+      scenario,
+      size: WIDE,
+      context: { reduced: false },
+      async run(page) {
+        const found = await moving(page);
+        expect(found.length === 0, `there move ${found.join(", ")}`);
+      },
+    },
+  ]),
+);
+
 const PATHS = {
+  ...STILL,
+  "what is waited for moves": {
+    scenario: "finding",
+    size: WIDE,
+    context: { reduced: false },
+    async run(page) {
+      expect((await moving(page)).length > 0, "nothing moves while the place is looked for");
+    },
+  },
   "keys alone lead from the first run to a message that reached people": {
     scenario: "first-run",
     size: WIDE,

@@ -117,6 +117,8 @@ function Picture({
 }) {
   const { t, language } = useWords();
   const reach = useApp((s) => s.reach);
+  // What only waits for a person stands still: a window that is left open is to cost nothing.
+  const finding = useApp((s) => s.app.place.state === "finding");
   const svg = useRef<SVGSVGElement>(null);
   const dragging = useRef<number | null>(null);
   const radius = radiusOf(step);
@@ -211,7 +213,7 @@ function Picture({
         );
       })}
       <circle
-        className={`circle-ring ${placed ? "" : "breathe"}`}
+        className={`circle-ring ${finding ? "breathe" : ""}`}
         r={rim}
         fill="none"
         stroke="var(--accent)"

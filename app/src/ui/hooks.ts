@@ -2,21 +2,32 @@ import { useEffect, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { now } from "../state/store";
 
+interface Ticker {
+  listeners: Set<() => void>;
+  timer: number;
+  at: number;
+}
+
 /** Listeners of each period share one timer. */
-const tickers = new Map<number, { listeners: Set<() => void>; timer: number; at: number }>();
+const tickers = new Map<number, Ticker>();
+
+function tick(ticker: Ticker): void {
+  // Nobody sees it; what has passed meanwhile is caught up with at once.
+  if (document.hidden) return;
+  ticker.at = now();
+  for (const each of ticker.listeners) each();
+}
+
+function catchUp(): void {
+  for (const ticker of tickers.values()) tick(ticker);
+}
 
 function subscribeTicks(period: number, listener: () => void): () => void {
   let ticker = tickers.get(period);
   if (!ticker) {
-    const listeners = new Set<() => void>();
-    const made = {
-      listeners,
-      at: now(),
-      timer: window.setInterval(() => {
-        made.at = now();
-        for (const each of listeners) each();
-      }, period),
-    };
+    const made: Ticker = { listeners: new Set(), at: now(), timer: 0 };
+    made.timer = window.setInterval(() => tick(made), period);
+    if (tickers.size === 0) document.addEventListener("visibilitychange", catchUp);
     ticker = made;
     tickers.set(period, ticker);
   }
@@ -26,6 +37,7 @@ function subscribeTicks(period: number, listener: () => void): () => void {
     if (ticker.listeners.size === 0) {
       clearInterval(ticker.timer);
       tickers.delete(period);
+      if (tickers.size === 0) document.removeEventListener("visibilitychange", catchUp);
     }
   };
 }
