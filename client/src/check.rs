@@ -10,6 +10,7 @@ use crate::{link, relay_url::RelayUrl};
 
 /// What came of asking an address whether it is that of a relay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum RelayCheck {
     /// It is, and all is well.

@@ -8,6 +8,7 @@ use crate::voice::{VoiceSettings, Volume};
 /// What the engine can be asked to do. Whatever comes of it is told by
 /// [`Event`](crate::Event)s.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Command {
     /// Say something to everyone in range, as soon as that is possible.

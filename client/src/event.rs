@@ -16,6 +16,7 @@ use crate::voice::{
 
 /// What the engine tells. Everything that a window shows follows from these, in their order.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// How it stands with the relay.
@@ -39,6 +40,7 @@ pub enum Event {
         /// What and what to do.
         error: ApiError,
         /// When it is told again, in milliseconds.
+        #[cfg_attr(feature = "typescript", specta(type = specta_typescript::Number))]
         retry_in_ms: u64,
     },
     /// Everyone in range; replaces what was known before.
@@ -64,6 +66,7 @@ pub enum Event {
         person: Person,
         /// What they were called, when that is what changed.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "typescript", specta(optional, type = Username))]
         renamed_from: Option<Username>,
     },
     /// Somebody is no longer in range.
@@ -111,6 +114,7 @@ pub enum Event {
         /// Which.
         id: MessageId,
         /// When it is sent again, in milliseconds.
+        #[cfg_attr(feature = "typescript", specta(type = specta_typescript::Number))]
         retry_in_ms: u64,
     },
     /// The relay has an own message.
@@ -190,6 +194,7 @@ pub enum Event {
 
 /// How it stands with the relay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum ConnectionState {
     /// On the way.
@@ -203,6 +208,7 @@ pub enum ConnectionState {
         reason: OfflineReason,
         /// When it is tried again.
         #[serde(rename = "retry_in_ms", serialize_with = "serialize_millis")]
+        #[cfg_attr(feature = "typescript", specta(type = specta_typescript::Number))]
         retry_in: Duration,
     },
     /// No connection, and trying again would not help by itself.
@@ -219,6 +225,7 @@ fn serialize_millis<S: Serializer>(duration: &Duration, s: S) -> Result<S::Ok, S
 
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum OfflineReason {
     /// The relay could not be reached, or did not answer in time.
@@ -250,6 +257,7 @@ pub enum OfflineReason {
 
 /// Why the engine has stopped trying.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum StopReason {
     /// It was asked to.
@@ -259,6 +267,7 @@ pub enum StopReason {
     /// The relay has blocked this person or address.
     Banned {
         /// For how long yet, in milliseconds, when it says so.
+        #[cfg_attr(feature = "typescript", specta(type = Option<specta_typescript::Number>))]
         retry_after_ms: Option<u64>,
     },
     /// The relay does not speak this version of the protocol.
@@ -267,6 +276,7 @@ pub enum StopReason {
 
 /// Who this person is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 pub struct Me {
     /// The public id that others see.
     pub peer_id: PeerId,
@@ -282,6 +292,7 @@ pub struct Me {
 
 /// A place and circle as the relay knows them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 pub struct Whereabouts {
     /// Four characters of geohash, about 20 × 39 km: the most that is said of a place.
     pub geohash_prefix: String,
@@ -293,6 +304,7 @@ pub struct Whereabouts {
 
 /// A message in the chat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 pub struct ChatMessage {
     /// Made by whoever said it.
     pub id: MessageId,
@@ -309,17 +321,21 @@ pub struct ChatMessage {
     /// When it is gone, by the relay's clock.
     pub expires_at: Timestamp,
     /// Milliseconds until it is gone, so that nobody needs the relay's clock to show it.
+    #[cfg_attr(feature = "typescript", specta(type = specta_typescript::Number))]
     pub expires_in_ms: u64,
     /// How far away they were then; of an own message, unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", specta(optional, type = DistanceBand))]
     pub distance: Option<DistanceBand>,
     /// How many people got it, of an own message whose answer came.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", specta(optional, type = u32))]
     pub reached: Option<u32>,
 }
 
 /// Why messages are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(rename_all = "snake_case")]
 pub enum RemovedReason {
     /// Their time has come.
@@ -332,6 +348,7 @@ pub enum RemovedReason {
 
 /// Why an own message will not be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum FailedReason {
     /// It waited longer than a message lives.
@@ -347,6 +364,7 @@ pub enum FailedReason {
 
 /// An own message that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 pub struct Waiting {
     /// Which.
     pub id: MessageId,
@@ -356,8 +374,10 @@ pub struct Waiting {
 
 /// Everything that is known at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 pub struct Snapshot {
     /// How many events are missing before this one, because nobody took them in time.
+    #[cfg_attr(feature = "typescript", specta(type = specta_typescript::Number))]
     pub missed: u64,
     /// How it stands with the relay.
     pub connection: ConnectionState,

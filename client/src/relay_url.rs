@@ -12,7 +12,9 @@ use thiserror::Error;
 /// An address without a scheme means TLS, except for this very machine (`localhost`, 127.0.0.0/8,
 /// `::1`), where it means none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "typescript", specta(type = String))]
 pub struct RelayUrl {
     /// `http` or `https`, with a path that ends in a slash.
     base: Url,

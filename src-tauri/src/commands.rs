@@ -18,6 +18,7 @@ const LABEL_MAX: usize = 200;
 
 /// What the window has to know when it opens. The engine tells a snapshot after it.
 #[tauri::command]
+#[specta::specta]
 pub async fn start(host: State<'_, Host>) -> Result<AppStart, CommandError> {
     host.begin().await
 }
@@ -25,12 +26,14 @@ pub async fn start(host: State<'_, Host>) -> Result<AppStart, CommandError> {
 /// Gives the engine a command.
 // Not async, as those may overtake each other: a key is let go after it was pressed.
 #[tauri::command]
+#[specta::specta]
 pub fn command(host: State<'_, Host>, command: Command) -> Result<(), CommandError> {
     host.command(command)
 }
 
 /// Changes settings, and answers with all of them.
 #[tauri::command]
+#[specta::specta]
 pub async fn save_settings(
     host: State<'_, Host>,
     patch: SettingsPatch,
@@ -40,12 +43,14 @@ pub async fn save_settings(
 
 /// Looks for this device's place from now on.
 #[tauri::command]
+#[specta::specta]
 pub async fn use_location(host: State<'_, Host>) -> Result<(), CommandError> {
     host.use_location().await
 }
 
 /// Takes a place that was chosen by hand.
 #[tauri::command]
+#[specta::specta]
 pub async fn place_by_hand(
     host: State<'_, Host>,
     lat: f64,
@@ -62,18 +67,21 @@ pub async fn place_by_hand(
 
 /// Asks for the microphone where the system wants that.
 #[tauri::command]
+#[specta::specta]
 pub async fn ask_microphone() -> Result<MicrophonePermission, CommandError> {
     Ok(system::ask_microphone())
 }
 
 /// Opens the system's own settings.
 #[tauri::command]
+#[specta::specta]
 pub async fn open_system_settings(section: Section) -> Result<(), CommandError> {
     system::open_settings(section)
 }
 
 /// Opens a link outside, after the person has agreed.
 #[tauri::command]
+#[specta::specta]
 pub async fn open_link(url: String) -> Result<(), CommandError> {
     let parsed = Url::parse(&url).ok();
     let link = parsed.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
@@ -88,12 +96,14 @@ pub async fn open_link(url: String) -> Result<(), CommandError> {
 
 /// Asks an address whether it is that of a relay, and whether all is well there.
 #[tauri::command]
+#[specta::specta]
 pub async fn check_relay(address: String) -> Result<RelayCheck, CommandError> {
     Ok(neartalk_client::check_relay(&address).await)
 }
 
 /// Leaves the present relay for another.
 #[tauri::command]
+#[specta::specta]
 pub async fn change_relay(host: State<'_, Host>, address: String) -> Result<(), CommandError> {
     let relay = RelayUrl::parse(&address)
         .map_err(|e| CommandError::new(CommandErrorCode::InvalidRelay, e.to_string()))?;
@@ -102,18 +112,21 @@ pub async fn change_relay(host: State<'_, Host>, address: String) -> Result<(), 
 
 /// A link that brings others to this relay.
 #[tauri::command]
+#[specta::specta]
 pub async fn invite_link(host: State<'_, Host>) -> Result<String, CommandError> {
     Ok(invite::link_to(&host.relay().await?))
 }
 
 /// Shows a notification.
 #[tauri::command]
+#[specta::specta]
 pub async fn notify(notification: Notification) -> Result<(), CommandError> {
     system::notify(notification)
 }
 
 /// Leaves and forgets everything at once, and begins anew.
 #[tauri::command]
+#[specta::specta]
 pub async fn panic(host: State<'_, Host>) -> Result<AppStart, CommandError> {
     host.panic().await
 }

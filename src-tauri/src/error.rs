@@ -2,10 +2,11 @@
 
 use neartalk_client::NotGiven;
 use serde::Serialize;
+use specta::Type;
 use thiserror::Error;
 
 /// Why a command was not carried out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Type, Error)]
 #[error("{message}")]
 pub struct CommandError {
     /// For programs.
@@ -15,7 +16,7 @@ pub struct CommandError {
 }
 
 /// Why a command was not carried out, for programs. A code exists only because somebody acts on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Type)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandErrorCode {
     /// The place is none on the Earth.

@@ -8,16 +8,17 @@ use neartalk_client::{
 };
 use neartalk_shared::Place;
 use tauri::{
-    AppHandle, Emitter, Runtime,
+    AppHandle, Runtime,
     async_runtime::{self, JoinHandle},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     error::CommandError,
+    ipc::{ipc, tell},
     settings::{Settings, SettingsPatch},
     store::Store,
-    told::{AppEvent, AppStart, MicrophonePermission, PlaceState, Platform},
+    told::{AppEvent, AppStart, EngineEvent, MicrophonePermission, PlaceState, Platform},
 };
 
 /// Requests that can wait for the task.
@@ -51,6 +52,7 @@ impl Host {
     pub fn start<R: Runtime>(app: AppHandle<R>, store: Store, relay: Option<RelayUrl>) -> Self {
         let (requests, waiting) = mpsc::channel(REQUESTS);
         let (publish, engine) = watch::channel(None);
+        ipc::<R>().mount_events(&app);
         let task = Task {
             app,
             kept: store.load(),
@@ -215,7 +217,7 @@ impl<R: Runtime> Task<R> {
         let app = self.app.clone();
         let teller = async_runtime::spawn(async move {
             while let Some(event) = events.recv().await {
-                tell(&app, "event", &event);
+                tell(&app, &EngineEvent(event));
             }
         });
         self.publish.send_replace(Some(engine.clone()));
@@ -279,7 +281,7 @@ impl<R: Runtime> Task<R> {
         self.connect();
         self.tell_everything();
         let settings = self.settings();
-        tell(&self.app, "app-event", &AppEvent::Settings { settings });
+        tell(&self.app, &AppEvent::Settings { settings });
         self.keep()
     }
 
@@ -304,7 +306,7 @@ impl<R: Runtime> Task<R> {
 
     fn change_place(&mut self, place: PlaceState) {
         self.place = place.clone();
-        tell(&self.app, "app-event", &AppEvent::Place { place });
+        tell(&self.app, &AppEvent::Place { place });
     }
 
     fn forget_everything(&mut self) {
@@ -325,12 +327,5 @@ impl<R: Runtime> Task<R> {
                 self.store.folder().display()
             ))
         })
-    }
-}
-
-/// Tells the window, if there is one.
-fn tell<R: Runtime, T: serde::Serialize + Clone>(app: &AppHandle<R>, name: &str, what: &T) {
-    if let Err(error) = app.emit(name, what) {
-        tracing::error!(%error, "the window could not be told");
     }
 }

@@ -1,13 +1,14 @@
 //! The window of NearTalk: what the system gives and wants, around the engine and the interface.
 //!
-//! The interface (`app/`) asks by [`commands`], and is told by two events: `event` carries what the
-//! engine tells, `app-event` what the shell does. One task ([`host`]) owns settings, place and
-//! engine.
+//! The interface (`app/`) asks by [`commands`], and is told by two events: one carries what the
+//! engine tells, one what the shell does ([`ipc`] has all of them). One task ([`host`]) owns
+//! settings, place and engine.
 
 pub mod commands;
 pub mod error;
 pub mod host;
 pub mod invite;
+pub mod ipc;
 pub mod settings;
 pub mod store;
 pub mod system;
@@ -18,10 +19,7 @@ use std::{env, io, time::Duration};
 
 use anyhow::Context;
 use neartalk_client::RelayUrl;
-use tauri::{
-    AppHandle, Builder, Manager, RunEvent, Runtime, async_runtime, generate_context,
-    generate_handler,
-};
+use tauri::{AppHandle, Builder, Manager, RunEvent, Runtime, async_runtime, generate_context};
 #[cfg(unix)]
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::{signal::ctrl_c, time::timeout};
@@ -74,21 +72,7 @@ async fn exit_when_told(app: AppHandle) {
 
 /// The application without what a test must not have.
 pub fn builder<R: Runtime>() -> Builder<R> {
-    Builder::<R>::new().invoke_handler(generate_handler![
-        commands::ask_microphone,
-        commands::change_relay,
-        commands::check_relay,
-        commands::command,
-        commands::invite_link,
-        commands::notify,
-        commands::open_link,
-        commands::open_system_settings,
-        commands::panic,
-        commands::place_by_hand,
-        commands::save_settings,
-        commands::start,
-        commands::use_location,
-    ])
+    Builder::<R>::new().invoke_handler(ipc::ipc::<R>().invoke_handler())
 }
 
 /// The relay that `NEARTALK_RELAY` names, in place of the one that was chosen in the window.

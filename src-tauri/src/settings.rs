@@ -7,6 +7,7 @@ use neartalk_client::{
 use neartalk_shared::Radius;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use specta::Type;
 
 use crate::talk_key::TalkKey;
 
@@ -18,7 +19,7 @@ const DEFAULT_RELAY: &str = match option_env!("NEARTALK_DEFAULT_RELAY") {
 };
 
 /// What a person has chosen.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Type)]
 pub struct Settings {
     /// The relay to talk through.
     pub relay: RelayUrl,
@@ -85,7 +86,7 @@ pub fn check_build() -> Result<RelayUrl, InvalidRelayUrl> {
 }
 
 /// The language of the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "ISO 639-1 says it")]
 pub enum Language {
@@ -100,7 +101,7 @@ pub enum Language {
 }
 
 /// Dark or light.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "as they say")]
 pub enum Theme {
@@ -111,7 +112,7 @@ pub enum Theme {
 }
 
 /// Some settings, to be changed. The relay is none of them: changing it is a move, not a setting.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Type)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "as in `Settings`")]
 pub struct SettingsPatch {
@@ -126,6 +127,7 @@ pub struct SettingsPatch {
     pub start_with_system: Option<bool>,
     /// None: as it is; some none: no key.
     #[serde(deserialize_with = "present")]
+    #[specta(type = Option<TalkKey>)]
     pub talk_key: Option<Option<TalkKey>>,
     pub voice_explained: Option<bool>,
     pub voice: Option<VoiceSettings>,
@@ -167,12 +169,29 @@ impl Settings {
             Err(_) => return (settings, vec!["all of it".into()]),
         };
         for (name, value) in fields {
-            match settings.clone().with_field(&name, value) {
-                Some(changed) => settings = changed,
-                None => unusable.push(name),
+            match (name.as_str(), value) {
+                ("voice", Value::Object(fields)) => {
+                    unusable.extend(settings.take_voice(fields));
+                }
+                (_, value) => match settings.clone().with_field(&name, value) {
+                    Some(changed) => settings = changed,
+                    None => unusable.push(name),
+                },
             }
         }
         (settings, unusable)
+    }
+
+    /// Takes what can be used of what was kept about voice, and names the rest.
+    fn take_voice(&mut self, fields: Map<String, Value>) -> Vec<String> {
+        let mut unusable = Vec::new();
+        for (name, value) in fields {
+            match with_voice_field(&self.voice, &name, value) {
+                Some(changed) => self.voice = changed,
+                None => unusable.push(format!("voice.{name}")),
+            }
+        }
+        unusable
     }
 
     fn with_field(mut self, name: &str, value: Value) -> Option<Self> {
@@ -183,6 +202,12 @@ impl Settings {
         let field = Map::from_iter([(name.to_owned(), value)]);
         Some(self.with(serde_json::from_value(field.into()).ok()?))
     }
+}
+
+fn with_voice_field(voice: &VoiceSettings, name: &str, value: Value) -> Option<VoiceSettings> {
+    let mut fields = serde_json::to_value(voice).ok()?;
+    *fields.get_mut(name)? = value;
+    serde_json::from_value(fields).ok()
 }
 
 #[cfg(test)]
@@ -207,17 +232,28 @@ mod tests {
     #[test]
     fn what_is_of_no_use_is_named_and_harms_nothing_else() {
         let text = r#"{"radius": 99999, "theme": "dark", "relay": "two words", "talk_key": "a b",
-            "from_the_future": 1, "voice": {"mode": 7}, "sounds": false}"#;
+            "from_the_future": 1, "voice": {"mode": 7, "hide_address": true, "new": 1},
+            "sounds": false}"#;
         let (settings, mut unusable) = Settings::read(text);
         unusable.sort();
-        let bad = ["from_the_future", "radius", "relay", "talk_key", "voice"];
+        let bad = [
+            "from_the_future",
+            "radius",
+            "relay",
+            "talk_key",
+            "voice.mode",
+            "voice.new",
+        ];
         assert_eq!(unusable, bad);
-        let rest = Settings {
+        let mut rest = Settings {
             theme: Theme::Dark,
             sounds: false,
             ..Settings::default()
         };
+        rest.voice.hide_address = true;
         assert_eq!(settings, rest);
+        let (_, unusable) = Settings::read(r#"{"voice": 7}"#);
+        assert_eq!(unusable, ["voice"]);
         for nothing in ["", "[]", "{", "\0"] {
             let usual = (Settings::default(), vec!["all of it".to_owned()]);
             assert_eq!(Settings::read(nothing), usual, "{nothing:?}");

@@ -1,6 +1,7 @@
 //! What the operating system does for the window.
 
 use serde::Deserialize;
+use specta::Type;
 
 use crate::{
     error::CommandError,
@@ -8,7 +9,7 @@ use crate::{
 };
 
 /// A part of the system's settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Type)]
 #[serde(rename_all = "snake_case")]
 pub enum Section {
     /// Who may know the place.

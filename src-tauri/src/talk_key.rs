@@ -3,11 +3,13 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use specta::Type;
 use thiserror::Error;
 
 /// A key with its modifiers, such as `Ctrl+Shift+Space`, as the window writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Type)]
 #[serde(try_from = "String", into = "String")]
+#[specta(type = String)]
 pub struct TalkKey(String);
 
 /// Why something is no key to talk with.

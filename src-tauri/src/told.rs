@@ -1,11 +1,13 @@
 //! What the shell tells the window.
 
+use neartalk_client::Event;
 use serde::{Deserialize, Serialize};
+use specta::Type;
 
 use crate::settings::Settings;
 
 /// What the shell knows when the window opens.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Type)]
 pub struct AppStart {
     /// What it runs on.
     pub platform: Platform,
@@ -23,8 +25,13 @@ pub struct AppStart {
     pub can_autostart: bool,
 }
 
+/// What the engine tells, on its way to the window.
+#[derive(Clone, Debug, PartialEq, Serialize, Type)]
+#[serde(transparent)]
+pub struct EngineEvent(pub Event);
+
 /// What the shell tells by itself.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Type)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum AppEvent {
     /// It stands otherwise with this device's place.
@@ -55,7 +62,7 @@ pub enum AppEvent {
 }
 
 /// A part of the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Type)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// What is said.
@@ -65,7 +72,7 @@ pub enum Part {
 }
 
 /// How it stands with this device's place. It never holds coordinates of a measured place.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Type)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum PlaceState {
     /// Nobody has asked for it.
@@ -78,8 +85,10 @@ pub enum PlaceState {
     /// It was chosen by hand.
     ByHand {
         /// Degrees north.
+        #[specta(type = specta_typescript::Number)]
         lat: f64,
         /// Degrees east.
+        #[specta(type = specta_typescript::Number)]
         lon: f64,
         /// What it is called there, if anything.
         label: Option<String>,
@@ -94,7 +103,7 @@ pub enum PlaceState {
 }
 
 /// Whether the microphone may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Type)]
 #[serde(rename_all = "snake_case")]
 pub enum MicrophonePermission {
     /// The system will ask.
@@ -106,7 +115,7 @@ pub enum MicrophonePermission {
 }
 
 /// What this program runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Type)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "as they say")]
 pub enum Platform {
@@ -135,7 +144,7 @@ impl Platform {
 }
 
 /// A notification as the window wants it shown. The window decides what may stand in it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Type)]
 pub struct Notification {
     /// Its first line.
     pub title: String,

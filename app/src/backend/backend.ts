@@ -1,7 +1,21 @@
-import type { AppEvent, AppStart, Command, Event, MicrophonePermission, RelayCheck, Settings } from "./types";
+import type {
+  AppEvent,
+  AppStart,
+  Command,
+  Event,
+  MicrophonePermission,
+  Notification,
+  RelayCheck,
+  Section,
+  Settings,
+  SettingsPatch,
+} from "./types";
 
 /** Ends a subscription. */
 export type Unlisten = () => void;
+
+/** Settles when it has been done; what with says nothing. */
+type Done = Promise<unknown>;
 
 /**
  * Everything that the window needs of the world. One implementation talks to the shell, another
@@ -15,28 +29,28 @@ export interface Backend {
   /** What the shell knows now. The engine starts by itself and tells a snapshot. */
   start(): Promise<AppStart>;
   /** Asks the engine for something; what comes of it is told by events. */
-  command(command: Command): Promise<void>;
+  command(command: Command): Done;
 
   /** Keeps settings, and answers with how they are now. */
-  saveSettings(patch: Partial<Settings>): Promise<Settings>;
+  saveSettings(patch: SettingsPatch): Promise<Settings>;
   /** Asks the system for this device's place; `place` events tell what comes of it. */
-  useLocation(): Promise<void>;
+  useLocation(): Done;
   /** Takes a place that was chosen by hand. */
-  placeByHand(lat: number, lon: number, label: string | null): Promise<void>;
+  placeByHand(lat: number, lon: number, label: string | null): Done;
   /** Asks for the microphone where the system wants that. */
   askMicrophone(): Promise<MicrophonePermission>;
   /** Opens the system's own settings. */
-  openSystemSettings(section: "location" | "microphone" | "notifications"): Promise<void>;
+  openSystemSettings(section: Section): Done;
   /** Opens a link outside, after the person has agreed. */
-  openLink(url: string): Promise<void>;
+  openLink(url: string): Done;
   /** Asks a relay whether it is one, and whether it is well. */
   checkRelay(address: string): Promise<RelayCheck>;
   /** Leaves the present relay for another. */
-  changeRelay(address: string): Promise<void>;
+  changeRelay(address: string): Done;
   /** A link that brings others to this relay. */
   inviteLink(): Promise<string>;
   /** Shows a notification of the system. */
-  notify(notification: { title: string; body: string; tag: string }): Promise<void>;
+  notify(notification: Notification): Done;
   /** Leaves voice and the relay, and forgets everything: session, messages, settings, blocks. */
   panic(): Promise<AppStart>;
 

@@ -17,8 +17,11 @@ const importers = (of: RegExp) =>
     .map((path) => relative(SOURCE, path))
     .sort();
 
-it("one file alone knows Tauri", () => {
-  expect(importers(/from "@tauri-apps\/|import\("@tauri-apps\//)).toEqual(["backend/tauri.ts"]);
+it("nothing but the shell's backend knows Tauri", () => {
+  expect(importers(/from "@tauri-apps\/|import\("@tauri-apps\//)).toEqual(["backend/bindings.ts"]);
+  expect(importers(/^(?!import type|export type).* from ".*\/bindings"|import\(".*\/bindings"/m)).toEqual([
+    "backend/tauri.ts",
+  ]);
 });
 
 it("nothing but the start knows which backend it is", () => {

@@ -16,6 +16,7 @@ import type {
   PlaceState,
   Radius,
   Reach,
+  Refusal,
   Settings,
   VoicePersonStatus,
   VoiceSettings,
@@ -57,7 +58,7 @@ export type Notice =
   | { kind: "voice_ended"; message: string }
   | { kind: "device_lost"; direction: "input" | "output"; device: string; message: string }
   | { kind: "device_changed"; direction: "input" | "output"; device: string }
-  | { kind: "refused"; error: ApiError }
+  | { kind: "refused"; error: Refusal }
   | { kind: "copied" };
 
 export interface ShownNotice {
@@ -169,7 +170,7 @@ export function initialState(): State {
   return {
     ready: false,
     app: {
-      platform: "web",
+      platform: "linux",
       version: "",
       settings: DEFAULT_SETTINGS,
       place: UNASKED,

@@ -1,6 +1,6 @@
 import { create } from "zustand";
 import type { Backend } from "../backend/backend";
-import type { Command, Settings, VoiceSettings } from "../backend/types";
+import type { Command, Refusal, SettingsPatch, VoiceSettings } from "../backend/types";
 import { quoteOf } from "../lib/text";
 import { begin, notify, reduce, reduceApp } from "./reduce";
 import { initialState, type Notice, type State } from "./state";
@@ -55,7 +55,7 @@ export async function attempt<T>(doing: Promise<T>): Promise<T | null> {
   }
 }
 
-function asError(error: unknown): { code: string; message: string } {
+function asError(error: unknown): Refusal {
   if (typeof error === "object" && error !== null && "message" in error) {
     const code = "code" in error && typeof error.code === "string" ? error.code : "unavailable";
     return { code, message: String(error.message) };
@@ -123,7 +123,7 @@ export function chooseRadius(radius: number): void {
   void saveSettings({ radius });
 }
 
-export async function saveSettings(patch: Partial<Settings>): Promise<void> {
+export async function saveSettings(patch: SettingsPatch): Promise<void> {
   useApp.setState((state) => ({
     app: { ...state.app, settings: { ...state.app.settings, ...patch } },
   }));

@@ -23,7 +23,9 @@ pub enum InvalidVoiceSetting {
 
 /// How loud somebody is to be, in percent of how they were sent: 0 to 200.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(try_from = "u16", into = "u16")]
+#[cfg_attr(feature = "typescript", specta(type = u16))]
 pub struct Volume(u16);
 
 impl Volume {
@@ -74,7 +76,9 @@ impl From<Volume> for u16 {
 
 /// From which level on sound counts as speech, in dBFS: −80 to 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(try_from = "i8", into = "i8")]
+#[cfg_attr(feature = "typescript", specta(type = i8))]
 pub struct ActivityThreshold(i8);
 
 impl ActivityThreshold {
@@ -117,6 +121,7 @@ impl From<ActivityThreshold> for i8 {
 
 /// A microphone or loudspeaker as it can be offered for choice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 pub struct Device {
     /// To choose it by.
     pub id: String,
@@ -141,6 +146,7 @@ impl From<DeviceInfo> for Device {
 
 /// Which device to use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(tag = "use", rename_all = "snake_case")]
 pub enum DeviceChoice {
     /// Whatever the system's default is at any time.
@@ -167,6 +173,7 @@ impl From<&DeviceChoice> for Selection {
 
 /// When one is heard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(rename_all = "snake_case")]
 pub enum TalkMode {
     /// At all times.
@@ -180,6 +187,7 @@ pub enum TalkMode {
 
 /// How much noise is taken out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(rename_all = "snake_case")]
 pub enum NoiseSuppression {
     /// None.
@@ -197,6 +205,7 @@ pub enum NoiseSuppression {
 
 /// Whether the loudspeaker is worn, so that no echo has to be cancelled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(rename_all = "snake_case")]
 pub enum Headset {
     /// As far as the device can tell.
@@ -208,9 +217,9 @@ pub enum Headset {
     Off,
 }
 
-/// Everything that can be chosen about voice. What is missing when it is read is as by default.
+/// Everything that can be chosen about voice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 pub struct VoiceSettings {
     /// The microphone.
     pub input: DeviceChoice,

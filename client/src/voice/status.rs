@@ -7,6 +7,7 @@ use super::settings::{Device, VoiceSettings, Volume};
 
 /// Whether one is in voice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(rename_all = "snake_case")]
 pub enum VoicePhase {
     /// No.
@@ -20,6 +21,7 @@ pub enum VoicePhase {
 
 /// How it stands with oneself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 pub struct VoiceStatus {
     /// Whether one is in voice.
     pub phase: VoicePhase,
@@ -35,6 +37,7 @@ pub struct VoiceStatus {
 
 /// How the connection with somebody stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(rename_all = "snake_case")]
 pub enum VoiceLink {
     /// There is none yet, or no room for one.
@@ -53,6 +56,7 @@ pub enum VoiceLink {
 /// How it stands with somebody in voice. Whether they are muted or deafened is said of the
 /// [person](neartalk_shared::frame::Person).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 pub struct VoicePersonStatus {
     /// Who.
     pub peer_id: PeerId,
@@ -70,6 +74,7 @@ pub struct VoicePersonStatus {
 
 /// How loud the own microphone is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 pub struct OwnLevel {
     /// Root mean square after processing, in dBFS; −100 is silence.
     pub dbfs: i8,
@@ -81,6 +86,7 @@ pub struct OwnLevel {
 
 /// How loud somebody is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 pub struct PersonLevel {
     /// Who.
     pub peer_id: PeerId,
@@ -92,12 +98,15 @@ pub struct PersonLevel {
 
 /// How well the connection with somebody does. `None` is not known (yet).
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 pub struct PersonQuality {
     /// Who.
     pub peer_id: PeerId,
     /// Which part of what they sent was lost in the last seconds, 0 to 1.
+    #[cfg_attr(feature = "typescript", specta(type = specta_typescript::Number))]
     pub loss: f32,
     /// Which part of the sound had to be made up in the last seconds, 0 to 1.
+    #[cfg_attr(feature = "typescript", specta(type = specta_typescript::Number))]
     pub concealed: f32,
     /// There and back, in milliseconds.
     pub round_trip_ms: Option<u32>,
@@ -106,6 +115,7 @@ pub struct PersonQuality {
     /// How long it should, in milliseconds.
     pub target_ms: u32,
     /// Which part of what was sent to them is lost, by their report, 0 to 1.
+    #[cfg_attr(feature = "typescript", specta(type = Option<specta_typescript::Number>))]
     pub send_loss: Option<f32>,
     /// Whether the way leads over a relay, at either end.
     pub relayed: Option<bool>,
@@ -115,6 +125,7 @@ pub struct PersonQuality {
 
 /// Something a person should know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(tag = "notice", rename_all = "snake_case")]
 pub enum VoiceNotice {
     /// There are more people than can be connected with: listening to the nearest. Or no longer.
@@ -136,6 +147,7 @@ pub enum VoiceNotice {
 
 /// Which way sound goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceDirection {
     /// From a microphone.
@@ -146,6 +158,7 @@ pub enum DeviceDirection {
 
 /// How it stands with the microphone or the loudspeaker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum DeviceStatus {
     /// This one is used.
@@ -178,6 +191,7 @@ pub enum DeviceStatus {
 
 /// Everything that is known about voice.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(specta::Type))]
 pub struct VoiceSnapshot {
     /// How it stands with oneself.
     pub status: VoiceStatus,
