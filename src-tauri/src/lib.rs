@@ -54,6 +54,15 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Opens the window on a phone, where the system calls the library instead of starting a program.
+#[cfg(mobile)]
+#[tauri::mobile_entry_point]
+fn open_on_phone() {
+    if let Err(error) = run() {
+        tracing::error!("NearTalk can't start: {error:#}");
+    }
+}
+
 /// Closes the window, and says goodbye to the relay, when the system or a terminal ends the program.
 async fn exit_when_told(app: AppHandle) {
     #[cfg(unix)]

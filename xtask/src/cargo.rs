@@ -25,6 +25,12 @@ pub fn in_ci() -> bool {
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()).args(arguments);
+    equip(&mut command);
+    command
+}
+
+/// Tells a command that calls cargo, or cargo itself, how to build in CI.
+pub fn equip(command: &mut Command) {
     if in_ci() {
         // A fresh clone finds what the last one compiled, and needs no incremental state.
         if let Some(target) = ci_target_dir() {
@@ -32,15 +38,28 @@ pub fn cargo(arguments: &[&str]) -> Command {
         }
         command.env("CARGO_INCREMENTAL", "0");
     }
-    command
+}
+
+/// Where what is built lies.
+pub fn target_dir() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let in_ci = || in_ci().then(ci_target_dir).flatten();
+    target
+        .or_else(in_ci)
+        .unwrap_or_else(|| root().join("target"))
 }
 
 /// Where the target directory lies in CI, unless the environment says where.
-pub fn ci_target_dir() -> Option<PathBuf> {
+fn ci_target_dir() -> Option<PathBuf> {
     if std::env::var_os("CARGO_TARGET_DIR").is_some() {
         return None;
     }
-    std::env::home_dir().map(|home| home.join(".cache/neartalk/target"))
+    cache_dir().map(|cache| cache.join("target"))
+}
+
+/// Where what outlives a clone is kept.
+pub fn cache_dir() -> Option<PathBuf> {
+    std::env::home_dir().map(|home| home.join(".cache/neartalk"))
 }
 
 /// Builds with `cargo build` and these arguments, and says where the programs are.

@@ -5,13 +5,13 @@ mod compiler;
 mod planted;
 mod stand_ins;
 
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Result, bail, ensure};
 
 use self::{compiler::Compiler, stand_ins::StandIns};
 use crate::{
-    cargo::{ci_target_dir, in_ci, root},
+    cargo::{root, target_dir},
     needs,
     process::{Ended, Guard, Interrupt, run, shown},
 };
@@ -51,9 +51,9 @@ impl Platform {
     /// The app; and where there are terminals, what runs in those, too.
     fn packages(&self) -> &'static [&'static str] {
         if self.is_phone {
-            &["neartalk-client"]
+            &["neartalk-app"]
         } else {
-            &["neartalk-client", "neartalk-relay", "xtask"]
+            &["neartalk-app", "neartalk-client", "neartalk-relay", "xtask"]
         }
     }
 }
@@ -100,7 +100,8 @@ fn chosen(targets: &[String]) -> Result<Vec<&'static Platform>> {
 
 /// Checks each of these, and says of all which fail.
 fn check(platforms: &[&Platform], with_planted: bool, guard: &Guard) -> Result<()> {
-    let work = work();
+    // Beside what the project's other builds make.
+    let work = target_dir().join("check-targets");
     let stand_ins = StandIns::put(&work.join("stand-ins"))?;
     let planted = with_planted
         .then(|| planted::Copy::make(&root(), &work.join("planted")))
@@ -109,14 +110,11 @@ fn check(platforms: &[&Platform], with_planted: bool, guard: &Guard) -> Result<(
     for platform in platforms {
         let target = platform.target;
         let started = Instant::now();
-        let compiler = Compiler::find(target, &work, guard)?;
+        let compiler = Compiler::find(target, guard)?;
         println!("\n--- {target}, with {compiler}");
         let mut command = compiler.check(target);
         for package in platform.packages() {
             command.args(["-p", package]);
-        }
-        if platform.is_phone {
-            command.arg("--no-default-features");
         }
         command.env("CARGO_TARGET_DIR", work.join("build"));
         stand_ins.serve(&mut command, platform);
@@ -136,14 +134,4 @@ fn check(platforms: &[&Platform], with_planted: bool, guard: &Guard) -> Result<(
     }
     ensure!(bad.is_empty(), "{}", bad.join("\n"));
     Ok(())
-}
-
-/// Where all of this lies: beside what the project's other builds make.
-fn work() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let beside_ci = || in_ci().then(ci_target_dir).flatten();
-    target
-        .or_else(beside_ci)
-        .unwrap_or_else(|| root().join("target"))
-        .join("check-targets")
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    cargo::cargo,
+    cargo::{cache_dir, cargo},
     process::{Ended, Guard, run, run_reading, shown},
 };
 
@@ -30,12 +30,12 @@ pub enum Compiler {
 
 impl Compiler {
     /// The installed compiler when it has the target's standard library, Debian's otherwise, which
-    /// is fetched into `work` and never installed.
-    pub fn find(target: &str, work: &Path, guard: &Guard) -> Result<Self> {
+    /// is fetched and never installed.
+    pub fn find(target: &str, guard: &Guard) -> Result<Self> {
         if has_standard_library(target, guard)? {
             return Ok(Self::Installed);
         }
-        debian(work, guard).map(Self::Unpacked).with_context(|| {
+        debian(guard).map(Self::Unpacked).with_context(|| {
             format!(
                 "nothing here compiles for {target}: get its standard library with \
                  `rustup target add {target}`"
@@ -76,8 +76,10 @@ fn has_standard_library(target: &str, guard: &Guard) -> Result<bool> {
 }
 
 /// What was unpacked the last time, or what apt has now.
-fn debian(work: &Path, guard: &Guard) -> Result<PathBuf> {
-    let root = work.join("compiler");
+fn debian(guard: &Guard) -> Result<PathBuf> {
+    // In no workspace: cargo would name the library by its path from there, and make all of it anew
+    // for a copy of the workspace.
+    let root = cache_dir().context("there is no home")?.join("compiler");
     let note = root.join("version");
     let have = fs::read_to_string(&note).ok();
     let offered = version_of(PACKAGES[0], guard).unwrap_or_default();

@@ -16,10 +16,10 @@ use crate::process::{Ended, Guard, run_reading, shown};
 
 /// Into which files the errors of each platform go.
 const PLACES: [(&str, &str); 4] = [
-    ("windows", "client/src/lib.rs"),
-    ("macos", "client/src/lib.rs"),
-    ("ios", "client/src/lib.rs"),
-    ("android", "client/src/lib.rs"),
+    ("windows", "src-tauri/src/lib.rs"),
+    ("macos", "src-tauri/src/lib.rs"),
+    ("ios", "src-tauri/src/lib.rs"),
+    ("android", "src-tauri/src/lib.rs"),
 ];
 
 /// Folders that no build reads.
