@@ -21,6 +21,8 @@ pub mod pulse;
 pub mod redis;
 pub mod relay;
 pub mod sound;
+#[cfg(target_os = "linux")]
+pub mod system;
 #[cfg(unix)]
 pub mod turn;
 #[cfg(target_os = "linux")]

@@ -24,7 +24,10 @@ use serde_json::{Value, json};
 use tokio::runtime::{self, Runtime};
 
 use self::driver::{Element, Mouse, Session};
-use crate::process::{GUARD, Process};
+use crate::{
+    process::{GUARD, Process},
+    system::System,
+};
 
 const PAGE: &str = include_str!("window/page.js");
 
@@ -179,11 +182,38 @@ impl Window {
         home: Home,
         prepare: impl FnOnce(&mut Command),
     ) -> Result<Self> {
+        let command = Command::new("dbus-run-session");
+        Self::open_by(command, name, program, screen, home, prepare)
+    }
+
+    /// As [`Window::open`], for a program of another system, where driver and bus are started as well.
+    ///
+    /// # Errors
+    /// When there is no `WebKitWebDriver` or `dbus-run-session` there, or the window doesn't open.
+    pub fn open_in(
+        system: &System,
+        name: &str,
+        program: &Path,
+        screen: &Screen,
+        home: Home,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        let command = system.command("dbus-run-session");
+        Self::open_by(command, name, program, screen, home, prepare)
+    }
+
+    fn open_by(
+        mut command: Command,
+        name: &str,
+        program: &Path,
+        screen: &Screen,
+        home: Home,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         let program = program.to_str().context("a path of letters")?;
         let port = free_port()?;
         let bus = home.0.join("bus.conf");
         fs::write(&bus, BUS)?;
-        let mut command = Command::new("dbus-run-session");
         command.arg("--config-file").arg(bus);
         command.args(["--", "WebKitWebDriver", &format!("--port={port}")]);
         prepare(&mut command);

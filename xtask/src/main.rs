@@ -1,7 +1,8 @@
-//! The project's commands: `cargo xtask run`, `test`, `bench`, `check-targets`.
+//! The project's commands: `cargo xtask run`, `test`, `bench`, `check-targets`, `dist`.
 
 mod bench;
 mod cargo;
+mod dist;
 mod docs;
 mod fuzz;
 mod locks;
@@ -34,6 +35,7 @@ enum Command {
     Test(test::Args),
     Bench(bench::Args),
     CheckTargets(targets::Args),
+    Dist(dist::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::test(args),
         Command::Bench(args) => bench::bench(args),
         Command::CheckTargets(args) => targets::check_targets(args),
+        Command::Dist(args) => dist::dist(args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -149,6 +149,33 @@ pub const REAL_WINDOW: [Need; 3] = [
         source: Source::Apt("dbus-daemon"),
     },
 ];
+/// For checking the packages for Linux.
+pub const PACKAGES: [Need; 4] = [
+    Need {
+        name: "mmdebstrap",
+        why: "the check of the packages installs them in a system of its own",
+        test: Test::Program(&["mmdebstrap"]),
+        source: Source::Apt("mmdebstrap"),
+    },
+    Need {
+        name: "rpm",
+        why: "the check of the packages looks into the one for Fedora and openSUSE",
+        test: Test::Program(&["rpm"]),
+        source: Source::Apt("rpm"),
+    },
+    Need {
+        name: "appstreamcli",
+        why: "it checks what the packages tell app shops",
+        test: Test::Program(&["appstreamcli"]),
+        source: Source::Apt("appstream"),
+    },
+    Need {
+        name: "desktop-file-validate",
+        why: "it checks the app's entry in menus",
+        test: Test::Program(&["desktop-file-validate"]),
+        source: Source::Apt("desktop-file-utils"),
+    },
+];
 /// For the pictures of the window in Hindi.
 pub const HINDI: Need = Need {
     name: "a font with Devanagari letters",

@@ -9,7 +9,7 @@ use anyhow::{Error, Result, anyhow};
 
 use crate::{
     cargo::{cargo, in_ci},
-    docs, fuzz, locks,
+    dist, docs, fuzz, locks,
     needs::{self, Need},
     process::{Ended, Guard, Interrupt, run, run_reading, shown},
     tally::Tally,
@@ -59,6 +59,9 @@ pub fn test(args: Args) -> Result<ExitCode> {
         ]);
         needs.extend(needs::WINDOW);
         needs.extend(needs::REAL_WINDOW);
+        if args.long {
+            needs.extend(needs::PACKAGES);
+        }
     }
     if args.filter.is_none() {
         needs::provide(&needs, args.yes)?;
@@ -85,6 +88,11 @@ pub fn test(args: Args) -> Result<ExitCode> {
         steps.take("fuzzing", &needs, |steps| fuzz::fuzz(&steps.guard));
         steps.take("other platforms", &needs, |steps| {
             targets::check_all(&steps.guard)
+        });
+        let needs = [needs::NODE, needs::NPM].into_iter();
+        let needs: Vec<Need> = needs.chain(needs::PACKAGES).collect();
+        steps.take("packages", &needs, |steps| {
+            dist::make_and_check(&steps.guard)
         });
     }
     if args.filter.is_none() {

@@ -6,7 +6,7 @@ use std::{
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus},
 };
 
 use anyhow::{Context, Result, bail};
@@ -44,7 +44,8 @@ fn type_of(folder: &str, file: &str) -> Option<&'static str> {
     }
 }
 
-fn npm(folder: &Path) -> Command {
+/// npm, in a folder with a `package.json`.
+pub fn npm(folder: &Path) -> Command {
     let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
     npm.current_dir(folder);
     npm
@@ -59,13 +60,19 @@ fn install(folder: &Path, guard: &Guard) -> Result<Ended> {
 /// Builds the window's interface into `app/dist`, from which the shell takes it.
 pub fn build_window(guard: &Guard) -> Result<Ended> {
     let app = root().join("app");
-    if !is_installed(&app) {
-        let installed = install(&app, guard)?;
-        if !matches!(installed, Ended::Exited(status) if status.success()) {
-            return Ok(installed);
-        }
+    let installed = provide(&app, guard)?;
+    if !matches!(installed, Ended::Exited(status) if status.success()) {
+        return Ok(installed);
     }
     run(npm(&app).args(["run", "--silent", "build"]), guard)
+}
+
+/// Fetches the packages that a folder's lock file names, unless they are there.
+pub fn provide(folder: &Path, guard: &Guard) -> Result<Ended> {
+    if is_installed(folder) {
+        return Ok(Ended::Exited(ExitStatus::default()));
+    }
+    install(folder, guard)
 }
 
 /// Whether npm has fetched what the lock file names since that was last changed.
