@@ -48,10 +48,10 @@ struct Platform {
 }
 
 impl Platform {
-    /// The app; and where there are terminals, what runs in those, too.
+    /// The app; and where there are terminals, what runs in those, too. Of phones the engine, so far.
     fn packages(&self) -> &'static [&'static str] {
         if self.is_phone {
-            &["neartalk-app"]
+            &["neartalk-client"]
         } else {
             &["neartalk-app", "neartalk-client", "neartalk-relay", "xtask"]
         }
@@ -115,6 +115,9 @@ fn check(platforms: &[&Platform], with_planted: bool, guard: &Guard) -> Result<(
         let mut command = compiler.check(target);
         for package in platform.packages() {
             command.args(["-p", package]);
+        }
+        if platform.is_phone {
+            command.arg("--no-default-features");
         }
         command.env("CARGO_TARGET_DIR", work.join("build"));
         stand_ins.serve(&mut command, platform);
