@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use neartalk_shared::MessageId;
+use neartalk_shared::{MessageId, http::HealthStatus};
 use redis::{Commands, Connection};
 
 use crate::{
     Relays,
     common::{Person, beside, poll},
+    outage::health,
 };
 
 impl Relays {
@@ -125,6 +126,35 @@ async fn what_is_in_redis_ends_when_its_time_is_up() {
         keys(&mut connection).is_empty().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_relay_listens_only_to_what_is_around_its_people() {
+    let relays = Relays::start(2, &[]);
+    let mut connection = relays.connection();
+    for relay in &relays.all {
+        health(relay, HealthStatus::Ok).await;
+    }
+    let mut channels = || {
+        let mut command = redis::cmd("PUBSUB");
+        let listed = command.arg("SHARDCHANNELS").query(&mut connection);
+        let channels: Vec<String> = listed.unwrap();
+        let regions = channels.iter().filter(|c| c.contains(":region:"));
+        (channels.len() - regions.clone().count(), regions.count())
+    };
+    assert_eq!(channels(), (2, 0), "each relay has a channel of its own");
+    let api = relays[0].api();
+    let fox = Person::at(&relays[0], &api, "Fox", beside(0), 500).await;
+    let (nodes, regions) = channels();
+    assert!(nodes == 2 && (1..=6).contains(&regions), "{regions}");
+    // Others around the same place need no more, on whichever relay.
+    let owl = Person::at(&relays[0], &api, "Owl", beside(0), 2_000).await;
+    let elk = Person::at(&relays[1], &relays[1].api(), "Elk", beside(0), 500).await;
+    assert_eq!(channels(), (2, regions));
+    let _far = Person::at(&relays[1], &relays[1].api(), "Far", beside(5), 500).await;
+    assert!(channels().1 > regions);
+    assert_eq!(elk.nearby_now(&relays[1]).await.count, 2);
+    drop((fox, owl));
 }
 
 #[tokio::test]
