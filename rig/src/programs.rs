@@ -62,11 +62,14 @@ pub fn root() -> PathBuf {
 /// `target/debug`, or whatever this was built in.
 ///
 /// # Errors
-/// When this program is not where cargo puts tests and benches.
+/// When this program is not where cargo puts tests, benches and examples.
 pub fn profile_folder() -> Result<PathBuf> {
     let own = env::current_exe()?;
-    let deps = own.parent().filter(|folder| folder.ends_with("deps"));
-    let folder = deps.and_then(Path::parent);
+    let kinds = ["deps", "examples"];
+    let kind = own
+        .parent()
+        .filter(|folder| kinds.iter().any(|it| folder.ends_with(it)));
+    let folder = kind.and_then(Path::parent);
     Ok(folder
         .with_context(|| format!("{} is not where cargo puts tests", own.display()))?
         .to_owned())

@@ -100,8 +100,10 @@ impl Screen {
     /// When there is no such program, or it fails.
     pub fn picture(&self, file: &Path) -> Result<()> {
         let mut import = Command::new("import");
+        import.args(["-display", &self.display, "-window", "root"]);
+        // A window has few colours, and a picture of it need not be large.
         import
-            .args(["-display", &self.display, "-window", "root"])
+            .args(["-strip", "+dither", "-colors", "256"])
             .arg(file);
         let done = import.status().context("starting import")?;
         if !done.success() {
@@ -332,6 +334,14 @@ impl Window {
         self.ask("focused", &[kind, name], GUARD).map(drop)
     }
 
+    /// Waits until nothing fades or slides any more.
+    ///
+    /// # Errors
+    /// When something still does after [`GUARD`].
+    pub fn is_still(&self) -> Result<()> {
+        self.ask("still", &[], GUARD).map(drop)
+    }
+
     /// Presses something once it can be pressed.
     ///
     /// # Errors
@@ -398,6 +408,14 @@ impl Window {
     /// When the driver fails.
     pub fn lets_go(&self) -> Result<()> {
         self.runtime.block_on(self.session.mouse(Mouse::Release))
+    }
+
+    /// Makes the window so large, in pixels.
+    ///
+    /// # Errors
+    /// When the driver fails.
+    pub fn resize(&self, width: u32, height: u32) -> Result<()> {
+        self.runtime.block_on(self.session.resize(width, height))
     }
 
     /// How often the person has done something: pressed, held or typed.

@@ -11,6 +11,7 @@ mod needs;
 mod phones;
 mod process;
 mod run;
+mod screenshots;
 mod tally;
 mod targets;
 mod test;
@@ -36,6 +37,7 @@ enum Command {
     Bench(bench::Args),
     CheckTargets(targets::Args),
     Dist(dist::Args),
+    Screenshots(screenshots::Args),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::bench(args),
         Command::CheckTargets(args) => targets::check_targets(args),
         Command::Dist(args) => dist::dist(args),
+        Command::Screenshots(args) => screenshots::screenshots(args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -176,6 +176,13 @@ pub const PACKAGES: [Need; 4] = [
         source: Source::Apt("desktop-file-utils"),
     },
 ];
+/// For the pictures in docs/images.
+pub const IMAGEMAGICK: Need = Need {
+    name: "import",
+    why: "the pictures of the window are taken with it",
+    test: Test::Program(&["import"]),
+    source: Source::Apt("imagemagick"),
+};
 /// For the pictures of the window in Hindi.
 pub const HINDI: Need = Need {
     name: "a font with Devanagari letters",

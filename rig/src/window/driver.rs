@@ -122,6 +122,12 @@ impl Session {
         self.post("actions", body).await.map(drop)
     }
 
+    /// Makes the window so large.
+    pub async fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let body = json!({ "x": 0, "y": 0, "width": width, "height": height });
+        self.post("window/rect", body).await.map(drop)
+    }
+
     /// Ends the session, and the program with it.
     pub async fn end(&self) -> Result<()> {
         let request = self.client.delete(&self.url);

@@ -52,6 +52,11 @@ const look = {
     return found && !found.disabled ? found : null;
   },
   gone: (kind, name) => !find(kind, name) || null,
+  // Whatever moves without end is as it is to be.
+  still: () =>
+    document
+      .getAnimations()
+      .every((it) => it.playState !== "running" || it.effect.getComputedTiming().endTime === Infinity) || null,
   focused: (kind, name) => (document.activeElement === find(kind, name)) || null,
 };
 
