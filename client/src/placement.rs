@@ -145,6 +145,7 @@ impl Placement {
             (ErrorCode::RateLimited, Told::OnTheWay { .. }) => LOCATION_INTERVAL,
             (
                 ErrorCode::ImplausibleLocation
+                | ErrorCode::PlaceClosed
                 | ErrorCode::InvalidLocation
                 | ErrorCode::InvalidRadius,
                 _,

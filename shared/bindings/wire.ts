@@ -11,6 +11,14 @@ export type ApiError = {
 	retry_after_ms?: number | null,
 };
 
+/**  What a relay asks for: a number that makes the hash begin with so many zero bits. */
+export type Challenge = {
+	/**  The relay's own words, to be given back unchanged. */
+	challenge: string,
+	/**  How many bits must be zero. Each more doubles the work. */
+	bits: number,
+};
+
 /**  Body of `PATCH /api/session/username`. */
 export type ChangeUsername = {
 	/**  The new name. */
@@ -85,6 +93,8 @@ export type Coordinates = {
 export type CreateSession = {
 	/**  A name to start with; without one the relay picks a friendly one. */
 	username?: Username | null,
+	/**  The answer to a relay that has asked for one. */
+	proof?: Proof | null,
 };
 
 /**  Answer to `POST /api/session/create`. */
@@ -113,6 +123,8 @@ export type DistanceBand = {
 export type ErrorBody = {
 	/**  What went wrong. */
 	error: ApiError,
+	/**  What to answer, when it was [`ErrorCode::ProofRequired`]. */
+	proof?: Challenge | null,
 };
 
 /**  What went wrong, for programs. Stable; a code exists only because somebody acts on it. */
@@ -129,6 +141,11 @@ export type ErrorCode =
 "username_changes_exhausted" | 
 /**  The message is empty, too long, has control characters, or its id is taken. */
 "invalid_message" | 
+/**
+ *  The relay does not pass this message on: it has a word that is not wanted here, or has been
+ *  said too often. Sending it again does not help.
+ */
+"message_refused" | 
 /**  Too much of something in too short a time; `retry_after_ms` says when again. */
 "rate_limited" | 
 /**  Nobody with that id is in voice and in range. The same for strangers and for nobody. */
@@ -137,6 +154,13 @@ export type ErrorCode =
 "invalid_signal" | 
 /**  There is no place yet; send one first. */
 "no_location" | 
+/**  Nobody may be at this place for a time; `retry_after_ms` says for how long. */
+"place_closed" | 
+/**
+ *  Many sessions are being made; show that this one is worth some work to you, see
+ *  [`proof`](crate::proof).
+ */
+"proof_required" | 
 /**  The `hello` asks for a protocol version that this relay does not speak. */
 "unsupported_protocol" | 
 /**  The frame's `type` is unknown. */
@@ -315,6 +339,14 @@ export type Person = {
 	deafened: boolean,
 };
 
+/**  The answer to a [`Challenge`]. */
+export type Proof = {
+	/**  The challenge's words. */
+	challenge: string,
+	/**  The number that was found. */
+	counter: number,
+};
+
 /**  The radius of a person's circle: whole metres, 100 to 2,000. */
 export type Radius = number;
 
@@ -349,35 +381,35 @@ geohash_prefix: string;
 /**  Of the circle, in metres. */
 radius: Radius; 
 /**  Side of the cell that this place is known to, in metres. */
-grid_m: number }) & { data?: never; deafened?: never; expires_at?: never; from?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; username?: never; username_changes_left?: never } | 
+grid_m: number }) & { data?: never; deafened?: never; expires_at?: never; from?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; text?: never; username?: never; username_changes_left?: never } | 
 /**  Everyone in range; replaces what was known before. */
 ({ type: "nearby"; 
 /**  The whole list. */
 people: Person[]; 
 /**  Who would be in range with another radius. */
-reach: Reach[] }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; person?: never; polite?: never; radius?: never; reached?: never; reason?: never; sent_at?: never; username?: never; username_changes_left?: never } | 
+reach: Reach[] }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; person?: never; polite?: never; radius?: never; reached?: never; reason?: never; sent_at?: never; text?: never; username?: never; username_changes_left?: never } | 
 /**  Who would be in range with another radius, when it has changed. */
 ({ type: "reach"; 
 /**  By radius. */
-reach: Reach[] }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reached?: never; reason?: never; sent_at?: never; username?: never; username_changes_left?: never } | 
+reach: Reach[] }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reached?: never; reason?: never; sent_at?: never; text?: never; username?: never; username_changes_left?: never } | 
 /**  Somebody came into range. */
 ({ type: "person_entered"; 
 /**  Who. */
-person: Person }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; username?: never; username_changes_left?: never } | 
+person: Person }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; text?: never; username?: never; username_changes_left?: never } | 
 /**  Something about somebody in range has changed. */
 ({ type: "person_changed"; 
 /**  How they are now. */
-person: Person }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; username?: never; username_changes_left?: never } | 
+person: Person }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; text?: never; username?: never; username_changes_left?: never } | 
 /**  Somebody is no longer in range. */
 ({ type: "person_left"; 
 /**  Who. */
 peer_id: PeerId; 
 /**  Why. */
-reason: LeftReason }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; sent_at?: never; username?: never; username_changes_left?: never } | 
+reason: LeftReason }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; sent_at?: never; text?: never; username?: never; username_changes_left?: never } | 
 /**  What was said in range in the last 30 minutes; several of these may come in a row. */
 ({ type: "history"; 
 /**  Oldest first. */
-messages: Message[] }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; username?: never; username_changes_left?: never } | 
+messages: Message[] }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; text?: never; username?: never; username_changes_left?: never } | 
 /**  Somebody said something. */
 {
 	type: "message",
@@ -391,23 +423,23 @@ sent_at: Timestamp;
 /**  When it is gone. */
 expires_at: Timestamp; 
 /**  How many people got it then. */
-reached: number }) & { data?: never; deafened?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reason?: never; username?: never; username_changes_left?: never } | 
+reached: number }) & { data?: never; deafened?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reason?: never; text?: never; username?: never; username_changes_left?: never } | 
 /**  Somebody is typing. */
 ({ type: "typing"; 
 /**  Who. */
-peer_id: PeerId }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; username?: never; username_changes_left?: never } | 
+peer_id: PeerId }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; text?: never; username?: never; username_changes_left?: never } | 
 /**  The answer to `rename`. */
 ({ type: "renamed"; 
 /**  The name now. */
 username: Username; 
 /**  How many changes are left. */
-username_changes_left: number }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never } | 
+username_changes_left: number }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; text?: never } | 
 /**  The answer to `voice_join`. */
 ({ type: "voice_ready"; 
 /**  STUN and TURN servers. */
 ice_servers: IceServer[]; 
 /**  How many peers to connect to at most. */
-max_peers: number }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; id?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; username?: never; username_changes_left?: never } | 
+max_peers: number }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; id?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; text?: never; username?: never; username_changes_left?: never } | 
 /**  Somebody in range is in voice: connect. */
 ({ type: "voice_peer"; 
 /**  Who. */
@@ -417,21 +449,27 @@ polite: boolean;
 /**  Nobody hears them. */
 muted: boolean; 
 /**  They hear nobody. */
-deafened: boolean }) & { data?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; nonce?: never; people?: never; person?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; username?: never; username_changes_left?: never } | 
+deafened: boolean }) & { data?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; nonce?: never; people?: never; person?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; text?: never; username?: never; username_changes_left?: never } | 
 /**  Somebody left voice, or range: disconnect. */
 ({ type: "voice_peer_left"; 
 /**  Who. */
-peer_id: PeerId }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; username?: never; username_changes_left?: never } | 
+peer_id: PeerId }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; text?: never; username?: never; username_changes_left?: never } | 
 /**  A peer in voice hands something over. */
 ({ type: "signal"; 
 /**  Who. */
 from: PeerId; 
 /**  What. */
-data: SignalData }) & { deafened?: never; expires_at?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; username?: never; username_changes_left?: never } | 
+data: SignalData }) & { deafened?: never; expires_at?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; text?: never; username?: never; username_changes_left?: never } | 
 /**  The answer to `report`. */
 ({ type: "reported"; 
 /**  Who was reported. */
-peer_id: PeerId }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; username?: never; username_changes_left?: never } | 
+peer_id: PeerId }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; text?: never; username?: never; username_changes_left?: never } | 
+/**  Whoever runs the relay has something to say to everyone, or to everyone around here. */
+({ type: "announcement"; 
+/**  What. */
+text: MessageText; 
+/**  When it is of no interest any more. */
+expires_at: Timestamp }) & { data?: never; deafened?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; nonce?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; username?: never; username_changes_left?: never } | 
 /**  Something did not work. */
 {
 	type: "error",
@@ -442,7 +480,7 @@ peer_id: PeerId }) & { data?: never; deafened?: never; expires_at?: never; from?
 /**  The answer to `ping`. */
 ({ type: "pong"; 
 /**  What came with it. */
-nonce: Nonce }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; username?: never; username_changes_left?: never };
+nonce: Nonce }) & { data?: never; deafened?: never; expires_at?: never; from?: never; geohash_prefix?: never; grid_m?: never; ice_servers?: never; id?: never; max_peers?: never; messages?: never; muted?: never; peer_id?: never; people?: never; person?: never; polite?: never; radius?: never; reach?: never; reached?: never; reason?: never; sent_at?: never; text?: never; username?: never; username_changes_left?: never };
 
 /**
  *  What peers in voice hand each other to connect; a relay checks its shape and size and never

@@ -19,6 +19,9 @@ pub enum ErrorCode {
     UsernameChangesExhausted,
     /// The message is empty, too long, has control characters, or its id is taken.
     InvalidMessage,
+    /// The relay does not pass this message on: it has a word that is not wanted here, or has been
+    /// said too often. Sending it again does not help.
+    MessageRefused,
     /// Too much of something in too short a time; `retry_after_ms` says when again.
     RateLimited,
     /// Nobody with that id is in voice and in range. The same for strangers and for nobody.
@@ -27,6 +30,11 @@ pub enum ErrorCode {
     InvalidSignal,
     /// There is no place yet; send one first.
     NoLocation,
+    /// Nobody may be at this place for a time; `retry_after_ms` says for how long.
+    PlaceClosed,
+    /// Many sessions are being made; show that this one is worth some work to you, see
+    /// [`proof`](crate::proof).
+    ProofRequired,
     /// The `hello` asks for a protocol version that this relay does not speak.
     UnsupportedProtocol,
     /// The frame's `type` is unknown.

@@ -509,6 +509,13 @@ pub enum ServerFrame {
         /// Who was reported.
         peer_id: PeerId,
     },
+    /// Whoever runs the relay has something to say to everyone, or to everyone around here.
+    Announcement {
+        /// What.
+        text: MessageText,
+        /// When it is of no interest any more.
+        expires_at: Timestamp,
+    },
     /// Something did not work.
     Error {
         /// What and what to do.
@@ -548,7 +555,7 @@ impl ServerFrame {
     }
 
     /// Every `type` there is.
-    pub const TYPES: [&str; 19] = [
+    pub const TYPES: [&str; 20] = [
         "welcome",
         "located",
         "nearby",
@@ -566,6 +573,7 @@ impl ServerFrame {
         "voice_peer_left",
         "signal",
         "reported",
+        "announcement",
         "error",
         "pong",
     ];

@@ -6,6 +6,7 @@ use crate::{
     error::{ApiError, ErrorCode},
     frame::{Locate, Person, RawLocate},
     id::{PeerId, SessionId},
+    proof::{Challenge, Proof},
     radius::Radius,
     username::Username,
 };
@@ -35,6 +36,9 @@ pub struct CreateSession {
     /// A name to start with; without one the relay picks a friendly one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Username>,
+    /// The answer to a relay that has asked for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
 }
 
 impl CreateSession {
@@ -43,15 +47,14 @@ impl CreateSession {
         #[derive(Deserialize)]
         struct Raw {
             username: Option<String>,
+            proof: Option<Proof>,
         }
         if json.is_empty() {
             return Ok(Self::default());
         }
-        let username = read::<Raw>(json)?
-            .username
-            .map(|s| Username::parse(&s))
-            .transpose()?;
-        Ok(Self { username })
+        let Raw { username, proof } = read(json)?;
+        let username = username.map(|s| Username::parse(&s)).transpose()?;
+        Ok(Self { username, proof })
     }
 }
 
@@ -135,6 +138,13 @@ pub struct Health {
     pub reason: Option<String>,
 }
 
+/// Answer to `GET /api/ready`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Whether new people should be sent to this relay.
+    pub ready: bool,
+}
+
 /// Whether all is well with a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(specta::Type))]
@@ -163,6 +173,15 @@ pub enum StoreKind {
 pub struct ErrorBody {
     /// What went wrong.
     pub error: ApiError,
+    /// What to answer, when it was [`ErrorCode::ProofRequired`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Challenge>,
+}
+
+impl From<ApiError> for ErrorBody {
+    fn from(error: ApiError) -> Self {
+        Self { error, proof: None }
+    }
 }
 
 fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ApiError> {

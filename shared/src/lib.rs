@@ -7,6 +7,7 @@
 //! - [`geo`]: places and distances on the sphere, [`grid`]: the privacy grid that every place is
 //!   snapped to, [`range`]: who is in range of whom.
 //! - [`id`], [`username`], [`text`], [`radius`]: input that has been parsed once and for all.
+//! - [`proof`]: the work that a relay under attack asks for.
 //! - [`limits`]: every number of the contract in one place.
 
 pub mod error;
@@ -17,6 +18,7 @@ pub mod http;
 pub mod id;
 pub mod limits;
 pub mod names;
+pub mod proof;
 pub mod radius;
 pub mod range;
 pub mod text;

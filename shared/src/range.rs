@@ -162,14 +162,16 @@ impl Spot {
 
     /// First four characters of the centre's geohash (about 20 × 39 km), all that anyone is told.
     pub fn geohash_prefix(&self) -> String {
-        geohash::encode(
-            geohash::Coord {
-                x: self.centre.lon(),
-                y: self.centre.lat(),
-            },
-            4,
-        )
-        .expect("a cell's centre has a geohash")
+        self.geohash(4)
+    }
+
+    /// First `characters` (1 to 12) of the centre's geohash; 5 are about 4.9 × 4.9 km.
+    pub fn geohash(&self, characters: usize) -> String {
+        let centre = geohash::Coord {
+            x: self.centre.lon(),
+            y: self.centre.lat(),
+        };
+        geohash::encode(centre, characters).expect("a cell's centre has a geohash")
     }
 
     /// Nobody further away than this, in metres, can be in range of this spot, whatever their

@@ -14,6 +14,7 @@ use neartalk_shared::{
     frame::*,
     http::*,
     limits::Limits,
+    proof::{Challenge, Proof},
     *,
 };
 use serde::Serialize;
@@ -269,6 +270,13 @@ fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         ),
         ("reported", ServerFrame::Reported { peer_id: other() }),
         (
+            "announcement",
+            ServerFrame::Announcement {
+                text: MessageText::parse("The relay restarts at 22:00.").unwrap(),
+                expires_at: Timestamp::from_millis(1_790_003_600_000),
+            },
+        ),
+        (
             "error",
             ServerFrame::Error {
                 error: ApiError::rate_limited("You have sent 10 messages within a minute", 12_000),
@@ -426,11 +434,21 @@ fn bodies_are_as_agreed() {
 
     let create = CreateSession {
         username: Some(name("Blue Fox")),
+        proof: None,
     };
     assert_eq!(
         CreateSession::parse(golden("http", "session_create", &create).as_bytes()),
         Ok(create)
     );
+    let proven = CreateSession {
+        username: None,
+        proof: Some(Proof {
+            challenge: "AAAAAAAAAAAAAAAA".into(),
+            counter: 123_456,
+        }),
+    };
+    let body = golden("http", "session_create.proof", &proven);
+    assert_eq!(CreateSession::parse(body.as_bytes()), Ok(proven));
     for empty in ["", "{}", "{\"username\":null}", "{\"colour\":1}"] {
         assert_eq!(
             CreateSession::parse(empty.as_bytes()),
@@ -497,8 +515,24 @@ fn bodies_are_as_agreed() {
     golden(
         "http",
         "error.429",
+        &ErrorBody::from(ApiError::rate_limited(
+            "Too many requests from your address",
+            1_500,
+        )),
+    );
+    let required = ApiError::new(
+        ErrorCode::ProofRequired,
+        "Many people are joining at once; this takes a moment longer.",
+    );
+    golden(
+        "http",
+        "error.428",
         &ErrorBody {
-            error: ApiError::rate_limited("Too many requests from your address", 1_500),
+            error: required,
+            proof: Some(Challenge {
+                challenge: "AAAAAAAAAAAAAAAA".into(),
+                bits: 18,
+            }),
         },
     );
 }

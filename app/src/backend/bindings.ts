@@ -325,6 +325,11 @@ export type ErrorCode =
 "username_changes_exhausted" | 
 /**  The message is empty, too long, has control characters, or its id is taken. */
 "invalid_message" | 
+/**
+ *  The relay does not pass this message on: it has a word that is not wanted here, or has been
+ *  said too often. Sending it again does not help.
+ */
+"message_refused" | 
 /**  Too much of something in too short a time; `retry_after_ms` says when again. */
 "rate_limited" | 
 /**  Nobody with that id is in voice and in range. The same for strangers and for nobody. */
@@ -333,6 +338,13 @@ export type ErrorCode =
 "invalid_signal" | 
 /**  There is no place yet; send one first. */
 "no_location" | 
+/**  Nobody may be at this place for a time; `retry_after_ms` says for how long. */
+"place_closed" | 
+/**
+ *  Many sessions are being made; show that this one is worth some work to you, see
+ *  [`proof`](crate::proof).
+ */
+"proof_required" | 
 /**  The `hello` asks for a protocol version that this relay does not speak. */
 "unsupported_protocol" | 
 /**  The frame's `type` is unknown. */

@@ -95,6 +95,8 @@ impl Core {
             ServerFrame::VoicePeerLeft { peer_id } => self.desk.peer_left(peer_id),
             ServerFrame::Signal { from, data } => self.desk.signal(from, data),
             ServerFrame::Reported { peer_id } => self.emit(Event::Reported { peer_id }),
+            // Nothing shows them yet.
+            ServerFrame::Announcement { .. } => {}
             ServerFrame::Error { error, reference } => self.error(now, error, reference),
             ServerFrame::Pong { .. } => {}
         }
@@ -224,6 +226,9 @@ impl Core {
             return;
         }
         if let Some(wait) = self.placement.refused(now, &error) {
+            if error.code == ErrorCode::PlaceClosed {
+                self.desk.displaced();
+            }
             self.emit(Event::LocationRefused {
                 error,
                 retry_in_ms: millis(wait),

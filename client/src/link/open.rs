@@ -7,6 +7,7 @@ use neartalk_shared::{
     ClientFrame, ErrorCode, Username,
     http::{CreateSession, CreatedSession, ErrorBody},
     limits::PROTOCOL_VERSION,
+    proof::Challenge,
 };
 use reqwest::StatusCode;
 use tokio::{
@@ -54,6 +55,7 @@ pub(super) async fn connect(
                 .map_err(|e| match e {
                     CreateError::Http(e) => unreachable(innermost(&e)),
                     CreateError::End(end) => end,
+                    CreateError::Proof(_) => not_a_relay("it asks for work twice".into()),
                 })?;
             let id = created.session_id;
             // If nobody listens any more, the select around this ends it.
@@ -117,17 +119,45 @@ async fn open(relay: &RelayUrl, connector: Connector) -> Result<Socket, tungsten
 
 enum CreateError {
     Http(reqwest::Error),
+    /// Some work first.
+    Proof(Challenge),
     End(LinkEnd),
 }
 
+/// Makes a session; does the work for it that a relay under attack asks for, once.
 async fn create_session(
     http: &reqwest::Client,
     relay: &RelayUrl,
     username: Option<Username>,
 ) -> Result<CreatedSession, CreateError> {
-    let request = http
-        .post(relay.create_session())
-        .json(&CreateSession { username });
+    let mut create = CreateSession {
+        username,
+        proof: None,
+    };
+    match ask_session(http, relay, &create).await {
+        Err(CreateError::Proof(challenge)) => {
+            // It may take seconds, which the network's threads don't have.
+            let solved = tokio::task::spawn_blocking(move || challenge.solve()).await;
+            create.proof = solved.ok().flatten();
+        }
+        done => return done,
+    }
+    match ask_session(http, relay, &create).await {
+        Err(CreateError::Proof(_)) => {
+            let detail = "it asks newcomers for more than this device can do".into();
+            let busy = OfflineReason::Busy { detail };
+            Err(CreateError::End(LinkEnd::Offline(busy, None)))
+        }
+        done => done,
+    }
+}
+
+async fn ask_session(
+    http: &reqwest::Client,
+    relay: &RelayUrl,
+    create: &CreateSession,
+) -> Result<CreatedSession, CreateError> {
+    let request = http.post(relay.create_session()).json(create);
     let response = request.send().await.map_err(CreateError::Http)?;
     let status = response.status();
     let after = response.headers().get(RETRY_AFTER);
@@ -138,6 +168,13 @@ async fn create_session(
         )));
     };
     if !status.is_success() {
+        if let Ok(ErrorBody {
+            proof: Some(challenge),
+            ..
+        }) = serde_json::from_slice(&body)
+        {
+            return Err(CreateError::Proof(challenge));
+        }
         return Err(CreateError::End(refused(status, after, &body)));
     }
     serde_json::from_slice(&body)
@@ -171,7 +208,7 @@ async fn read(mut response: reqwest::Response) -> Result<Option<Vec<u8>>, reqwes
 /// What an answer over HTTP means that is no success.
 fn refused(status: StatusCode, retry_after_s: Option<u64>, body: &[u8]) -> LinkEnd {
     let said = serde_json::from_slice::<ErrorBody>(body).ok();
-    let said = said.map(|ErrorBody { error }| error);
+    let said = said.map(|body| body.error);
     let retry_after = said
         .as_ref()
         .and_then(|e| e.retry_after_ms)
@@ -228,7 +265,7 @@ mod tests {
                 retry_after_ms: ms,
                 ..ApiError::new(code, "No.")
             };
-            serde_json::to_vec(&ErrorBody { error }).unwrap()
+            serde_json::to_vec(&ErrorBody::from(error)).unwrap()
         };
         let busy = OfflineReason::Busy {
             detail: "No.".into(),
