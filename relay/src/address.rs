@@ -26,6 +26,40 @@ impl From<IpAddr> for AddressKey {
     }
 }
 
+impl AddressKey {
+    /// Hands the bytes that make out this address to `take`, for a keyed hash.
+    pub fn feed(self, mut take: impl FnMut(&[u8])) {
+        match self.0 {
+            IpAddr::V4(v4) => {
+                take(b"4");
+                take(&v4.octets());
+            }
+            IpAddr::V6(v6) => {
+                take(b"6");
+                take(&v6.octets()[..8]);
+            }
+        }
+    }
+
+    /// The network around it that one operator usually has in hand: an IPv4 /24 or IPv6 /48.
+    pub fn range(self) -> AddressRange {
+        AddressRange(match self.0 {
+            IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & !0xff).into()),
+            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 80)).into()),
+        })
+    }
+}
+
+/// A network of addresses, see [`AddressKey::range`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AddressRange(IpAddr);
+
+impl std::fmt::Debug for AddressRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AddressRange(redacted)")
+    }
+}
+
 impl std::fmt::Debug for AddressKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("AddressKey(redacted)")
@@ -276,6 +310,15 @@ mod tests {
         assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
         assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+    }
+
+    #[test]
+    fn ranges_are_networks() {
+        let range = |s| AddressKey::from(ip(s)).range();
+        assert_eq!(range("192.0.2.1"), range("192.0.2.254"));
+        assert_ne!(range("192.0.2.1"), range("192.0.3.1"));
+        assert_eq!(range("2001:db8:1:2::1"), range("2001:db8:1:ffff::1"));
+        assert_ne!(range("2001:db8:1:2::1"), range("2001:db8:2:2::1"));
     }
 
     #[test]

@@ -1,14 +1,22 @@
 //! Settings: every one a flag and an environment variable, all with defaults that work.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::http::HeaderValue;
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
-use neartalk_shared::{frame::IceServer, limits};
+use neartalk_shared::{frame::IceServer, limits, proof::BITS_MAX};
 
 use crate::{
     address::AddressLimits,
+    admin::AdminToken,
+    database::DatabaseUrl,
+    moderation::{
+        ModerationSettings,
+        gate::{GateSettings, ProofPolicy},
+        repeats::RepeatLimits,
+        words::{WordFilter, WordsError},
+    },
     quota::Quota,
     room::RoomSettings,
     store::redis::{RedisSettings, RedisUrl},
@@ -34,6 +42,21 @@ pub struct Config {
     /// Address and port for /metrics and /api/health; not for the public. Off unless given.
     #[arg(long, env = "NEARTALK_ADMIN_LISTEN", value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
+
+    /// What opens /api/admin on that listener, of at least 16 characters: reports, bans, closed
+    /// neighbourhoods, announcements. Others on this machine can read a flag, so better give the
+    /// variable, or a file. Without one there is no /api/admin.
+    #[arg(
+        long,
+        env = "NEARTALK_ADMIN_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub admin_token: Option<AdminToken>,
+
+    /// A file with that token.
+    #[arg(long, env = "NEARTALK_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
 
     /// A web page's origin that may use this relay, such as `https://talk.example.org`. The relay's
     /// own host always may. Can be repeated, or separated by commas.
@@ -188,6 +211,69 @@ pub struct Config {
     #[arg(long, env = "NEARTALK_MAX_CONNECTIONS", value_name = "N", default_value_t = 50_000, value_parser = parse_count)]
     pub max_connections: usize,
 
+    /// So many people near somebody have to report them until they are disconnected and banned, each
+    /// counted once and at most two of one address. With 0 nobody ever is.
+    #[arg(
+        long,
+        env = "NEARTALK_REPORT_THRESHOLD",
+        value_name = "N",
+        default_value_t = 5
+    )]
+    pub report_threshold: u32,
+
+    /// For how long somebody is banned whom enough people have reported.
+    #[arg(long, env = "NEARTALK_BAN_TIME", value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
+    pub ban_time: Duration,
+
+    /// A file with words that are not passed on, in messages and names: one a line, or several that
+    /// belong together. Lines that begin with # are comments.
+    #[arg(long, env = "NEARTALK_WORD_FILTER", value_name = "FILE")]
+    pub word_filter: Option<PathBuf>,
+
+    /// How often the same text is passed on from one address in one neighbourhood within ten
+    /// minutes. With 0 any number of times.
+    #[arg(
+        long,
+        env = "NEARTALK_REPEATS_PER_ADDRESS",
+        value_name = "N",
+        default_value_t = 3
+    )]
+    pub repeats_per_address: u32,
+
+    /// How often the same text is passed on in one neighbourhood within ten minutes, whoever says
+    /// it. With 0 any number of times.
+    #[arg(
+        long,
+        env = "NEARTALK_REPEATS_PER_CELL",
+        value_name = "N",
+        default_value_t = 10
+    )]
+    pub repeats_per_cell: u32,
+
+    /// When a newcomer's device has to work for a session: never, always, or while very many
+    /// sessions are being made from one network or a neighbourhood is flooded with the same words.
+    #[arg(long, env = "NEARTALK_PROOF_OF_WORK", value_name = "WHEN", value_enum, default_value_t = ProofPolicy::Attack)]
+    pub proof_of_work: ProofPolicy,
+
+    /// How much work that is: each bit more doubles it. 18 take a phone about a second.
+    #[arg(long, env = "NEARTALK_PROOF_BITS", value_name = "BITS", default_value_t = 18, value_parser = clap::value_parser!(u32).range(1..=i64::from(BITS_MAX)))]
+    pub proof_bits: u32,
+
+    /// A PostgreSQL database in which bans outlast this relay, are shared with others, and hourly
+    /// figures are kept, such as postgres://neartalk@db.example.org/neartalk. Others on this machine
+    /// can read a flag, so better give the variable.
+    #[arg(
+        long,
+        env = "NEARTALK_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub database_url: Option<DatabaseUrl>,
+
+    /// How often to look there for bans that others have decided on.
+    #[arg(long, env = "NEARTALK_DATABASE_POLL", value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    pub database_poll: Duration,
+
     /// Form of the logs, which go to standard error.
     #[arg(long, env = "NEARTALK_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -245,6 +331,31 @@ impl Config {
             max_messages: self.max_messages,
             ice_servers: self.ice_servers.iter().map(ice_server).collect(),
             turn,
+            moderation: ModerationSettings::default(),
+        })
+    }
+
+    /// What of these settings concerns people who misbehave. An error when the words can't be read.
+    pub fn moderation(&self) -> Result<ModerationSettings, WordsError> {
+        let words = self.word_filter.as_deref().map(WordFilter::read);
+        // Whatever one address may do, a network of many may do more of, but not without end.
+        let sessions = self.sessions_per_minute.saturating_add(self.session_burst);
+        let per_network = sessions.saturating_mul(2);
+        Ok(ModerationSettings {
+            report_threshold: self.report_threshold,
+            ban_time: self.ban_time,
+            words: words.transpose()?.map(Arc::new),
+            repeats: RepeatLimits {
+                per_address: self.repeats_per_address,
+                per_cell: self.repeats_per_cell,
+                // Of one address, twenty people may talk as much as they can.
+                messages_per_address: self.messages_per_minute.saturating_mul(20),
+            },
+            gate: GateSettings {
+                policy: self.proof_of_work,
+                bits: self.proof_bits,
+                range: Quota::per_window(per_network, Duration::from_secs(60), per_network),
+            },
         })
     }
 

@@ -18,7 +18,7 @@ use axum::{
 use neartalk_shared::{
     ApiError, ErrorCode, SessionId,
     frame::Locate,
-    http::{ChangeUsername, CreateSession, ErrorBody, Health, HealthStatus},
+    http::{ChangeUsername, CreateSession, ErrorBody, Health, HealthStatus, Ready},
     limits,
 };
 use tokio::time::timeout;
@@ -26,6 +26,7 @@ use tower_http::cors::CorsLayer;
 
 use crate::{
     address::{AddressKey, AddressTable, TrustedProxies},
+    admin::{self, AdminToken},
     clock::Clock,
     hub::Hub,
     metrics::Metrics,
@@ -58,19 +59,26 @@ struct Client(AddressKey);
 
 /// An error on its way to the client.
 #[derive(Debug)]
-struct Failure(ApiError);
+pub(crate) struct Failure(ErrorBody);
 
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
-        Self(error)
+        Self(error.into())
+    }
+}
+
+impl From<ErrorBody> for Failure {
+    fn from(body: ErrorBody) -> Self {
+        Self(body)
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let status = status_of(self.0.code);
-        let retry_after = self.0.retry_after_ms.map(|ms| ms.div_ceil(1_000));
-        let mut response = (status, axum::Json(ErrorBody { error: self.0 })).into_response();
+        let status = status_of(self.0.error.code);
+        let retry_after = self.0.error.retry_after_ms;
+        let retry_after = retry_after.map(|ms| ms.div_ceil(1_000));
+        let mut response = (status, axum::Json(self.0)).into_response();
         if let Some(seconds) = retry_after {
             response
                 .headers_mut()
@@ -89,13 +97,16 @@ impl IntoResponse for Failure {
 fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
-        ErrorCode::ForbiddenOrigin | ErrorCode::Banned => StatusCode::FORBIDDEN,
+        ErrorCode::ForbiddenOrigin | ErrorCode::Banned | ErrorCode::PlaceClosed => {
+            StatusCode::FORBIDDEN
+        }
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorCode::UsernameChangesExhausted | ErrorCode::NoLocation => StatusCode::CONFLICT,
         ErrorCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::ProofRequired => StatusCode::PRECONDITION_REQUIRED,
         ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
@@ -118,6 +129,7 @@ pub fn router(app: App) -> Router {
         .route("/api/location/update", post(update_location))
         .route("/api/nearby", get(nearby))
         .route("/api/health", get(health))
+        .route("/api/ready", get(ready))
         .route("/ws", get(upgrade))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -128,10 +140,12 @@ pub fn router(app: App) -> Router {
 }
 
 /// What only the admin listener offers.
-pub fn admin_router(app: App) -> Router {
-    Router::new()
+pub fn admin_router(app: App, token: Option<AdminToken>) -> Router {
+    token
+        .map_or_else(Router::new, admin::router)
         .route("/metrics", get(render_metrics))
         .route("/api/health", get(health))
+        .route("/api/ready", get(ready))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(app)
@@ -144,12 +158,12 @@ async fn gate(State(app): State<App>, mut request: Request, next: Next) -> Respo
     // The route, not the path: whatever a client writes there stays out of the logs.
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = match admit(&app, &mut request) {
-        Err(error) => Failure(error).into_response(),
+        Err(error) => Failure::from(error).into_response(),
         Ok(()) => timeout(REQUEST_TIMEOUT, next.run(request))
             .await
             .unwrap_or_else(|_| {
                 let message = "The request took too long to arrive; try again.";
-                Failure(ApiError::new(ErrorCode::RequestTimeout, message)).into_response()
+                Failure::from(ApiError::new(ErrorCode::RequestTimeout, message)).into_response()
             }),
     };
     tracing::debug!(
@@ -210,13 +224,13 @@ async fn create_session(
     axum::Extension(Client(address)): axum::Extension<Client>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Failure> {
-    let CreateSession { username } = CreateSession::parse(&read_body(body)?)?;
+    let create = CreateSession::parse(&read_body(body)?)?;
     if let Err(retry) = app.addresses.session(address, app.clock.now()) {
         app.metrics.edge.limited_sessions.increment(1);
         let what = "Many people have joined from your network";
         return Err(ApiError::rate_limited(what, retry).into());
     }
-    let created = app.hub.create_session(username).await?;
+    let created = app.hub.create_session(create, address).await?;
     Ok((StatusCode::CREATED, no_store(), axum::Json(created)).into_response())
 }
 
@@ -264,6 +278,17 @@ async fn health(State(app): State<App>) -> Response {
     (code, no_store(), axum::Json(health)).into_response()
 }
 
+/// Whether new people should be sent here: whatever is wrong with the health, until the relay ends.
+async fn ready(State(app): State<App>) -> Response {
+    let ready = !app.lifetime.is_ending();
+    let code = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (code, no_store(), axum::Json(Ready { ready })).into_response()
+}
+
 async fn render_metrics(State(app): State<App>) -> Response {
     let content_type = [(
         header::CONTENT_TYPE,
@@ -303,14 +328,14 @@ async fn upgrade(
         .on_upgrade(move |socket| async move {
             edge.connections_opened.increment(1);
             edge.connections.increment(1);
-            socket::serve(socket, app.hub, &edge, &app.lifetime).await;
+            socket::serve(socket, address, app.hub, &edge, &app.lifetime).await;
             edge.connections.decrement(1);
             drop((permit, alive));
         }))
 }
 
 async fn not_found() -> Failure {
-    Failure(ApiError::new(
+    Failure::from(ApiError::new(
         ErrorCode::NotFound,
         "There is nothing at this path.",
     ))
@@ -318,7 +343,7 @@ async fn not_found() -> Failure {
 
 async fn method_not_allowed() -> Failure {
     let message = "This path exists, but not with this method.";
-    Failure(ApiError::new(ErrorCode::MethodNotAllowed, message))
+    Failure::from(ApiError::new(ErrorCode::MethodNotAllowed, message))
 }
 
 /// What concerns one session is for its client alone, not for caches in between.
@@ -357,7 +382,7 @@ impl<S: Sync> FromRequestParts<S> for Bearer {
         let unauthorized = || {
             let message =
                 "Send the session as `Authorization: Bearer …`; create one if you have none.";
-            Failure(ApiError::new(ErrorCode::Unauthorized, message))
+            Failure::from(ApiError::new(ErrorCode::Unauthorized, message))
         };
         session().map(Bearer).ok_or_else(unauthorized)
     }

@@ -7,11 +7,15 @@
 //! relays know of each other.
 
 pub mod address;
+pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod database;
+pub mod figures;
 pub mod http;
 pub mod hub;
 pub mod metrics;
+pub mod moderation;
 pub mod quota;
 pub mod room;
 pub mod server;

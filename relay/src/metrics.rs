@@ -29,6 +29,15 @@ pub struct RoomMetrics {
     pub deliveries: Counter,
     pub signals: Counter,
     pub reports: Counter,
+    pub bans_reports: Counter,
+    pub bans_operator: Counter,
+    pub banned: Gauge,
+    pub refused_banned: Counter,
+    pub refused_proof: Counter,
+    pub refused_word: Counter,
+    pub refused_repeat_one: Counter,
+    pub refused_repeat_many: Counter,
+    pub limited_flood: Counter,
     pub limited_message: Counter,
     pub limited_location: Counter,
     pub limited_movement: Counter,
@@ -49,6 +58,9 @@ impl RoomMetrics {
     fn registered(recorder: &impl Recorder) -> Self {
         let limited = |limit| counter(recorder, "neartalk_rate_limited_total", &[("limit", limit)]);
         let store = |op| counter(recorder, "neartalk_store_operations_total", &[("op", op)]);
+        let bans = |by| counter(recorder, "neartalk_bans_total", &[("by", by)]);
+        let session = |why| counter(recorder, "neartalk_sessions_refused_total", &[("why", why)]);
+        let message = |why| counter(recorder, "neartalk_messages_refused_total", &[("why", why)]);
         let cells = |people| gauge(recorder, "neartalk_cells", &[("people", people)]);
         Self {
             sessions: gauge(recorder, "neartalk_sessions", &[]),
@@ -60,6 +72,15 @@ impl RoomMetrics {
             deliveries: counter(recorder, "neartalk_deliveries_total", &[]),
             signals: counter(recorder, "neartalk_signals_total", &[]),
             reports: counter(recorder, "neartalk_reports_total", &[]),
+            bans_reports: bans("reports"),
+            bans_operator: bans("operator"),
+            banned: gauge(recorder, "neartalk_banned", &[]),
+            refused_banned: session("banned"),
+            refused_proof: session("proof_required"),
+            refused_word: message("word"),
+            refused_repeat_one: message("repeated_by_one"),
+            refused_repeat_many: message("repeated_by_many"),
+            limited_flood: limited("messages_per_address"),
             limited_message: limited("message"),
             limited_location: limited("location"),
             limited_movement: limited("movement"),
@@ -138,6 +159,27 @@ impl TurnMetrics {
     }
 }
 
+/// What the database's keeper counts.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the help text of each stands where it is made")]
+pub struct DatabaseMetrics {
+    pub up: Gauge,
+    pub written: Counter,
+    pub dropped: Counter,
+    pub failures: Counter,
+}
+
+impl DatabaseMetrics {
+    fn registered(recorder: &impl Recorder) -> Self {
+        Self {
+            up: gauge(recorder, "neartalk_database_up", &[]),
+            written: counter(recorder, "neartalk_database_written_total", &[]),
+            dropped: counter(recorder, "neartalk_database_dropped_total", &[]),
+            failures: counter(recorder, "neartalk_database_failures_total", &[]),
+        }
+    }
+}
+
 /// All metrics of one relay. There is no global recorder, so that several relays can live in one
 /// process.
 #[derive(Debug)]
@@ -148,6 +190,8 @@ pub struct Metrics {
     pub edge: EdgeMetrics,
     /// What the TURN server inside counts.
     pub turn: TurnMetrics,
+    /// What the database's keeper counts.
+    pub database: DatabaseMetrics,
     handle: PrometheusHandle,
 }
 
@@ -163,6 +207,7 @@ impl Metrics {
             room: RoomMetrics::registered(&recorder),
             edge: EdgeMetrics::registered(&recorder),
             turn: TurnMetrics::registered(&recorder),
+            database: DatabaseMetrics::registered(&recorder),
             handle: recorder.handle(),
         }
     }
@@ -229,6 +274,11 @@ fn describe(recorder: &PrometheusRecorder) {
             "neartalk_turn_allocations",
             "Relayed addresses that somebody has.",
         ),
+        ("neartalk_banned", "Bans that have not ended."),
+        (
+            "neartalk_database_up",
+            "1 while the database takes what is to be kept; 0 without one.",
+        ),
     ];
     let counters = [
         (
@@ -242,6 +292,27 @@ fn describe(recorder: &PrometheusRecorder) {
         ),
         ("neartalk_signals_total", "Voice signals forwarded."),
         ("neartalk_reports_total", "Reports taken in."),
+        (
+            "neartalk_database_written_total",
+            "Bans and figures that the database has taken.",
+        ),
+        (
+            "neartalk_database_dropped_total",
+            "Bans and figures that were dropped, because too many waited for the database.",
+        ),
+        (
+            "neartalk_database_failures_total",
+            "Times that the database could not be used.",
+        ),
+        ("neartalk_bans_total", "People banned, by who decided."),
+        (
+            "neartalk_sessions_refused_total",
+            "Sessions that were not made, by why: the address is banned, or a proof of work is asked for.",
+        ),
+        (
+            "neartalk_messages_refused_total",
+            "Messages that were not passed on, by why: a filtered word, or the same again and again.",
+        ),
         (
             "neartalk_queue_drops_total",
             "Connections closed because their reader was too slow.",

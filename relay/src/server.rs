@@ -27,11 +27,14 @@ use tower::{ServiceExt, util::MapRequestLayer};
 
 use crate::{
     address::{AddressKey, AddressTable, TrustedProxies},
+    admin::{AdminToken, TokenError},
     clock::Clock,
     config::Config,
+    database::{self, Records},
     http::{self, App, Peer},
     hub::Hub,
     metrics::Metrics,
+    moderation::words::WordsError,
     room::{Room, RoomSettings, link::CloseCode},
     store::{Memory, redis::Redis, wire::NodeId},
     turn::{
@@ -45,6 +48,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Enough for the headers of any client; more only serves attackers.
 const HEAD_MAX_BYTES: usize = 16 * 1_024;
+
+/// How long a database may take for what the relay has to say last.
+const LAST_RECORDS: Duration = Duration::from_secs(3);
 
 /// How often idle addresses are forgotten.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
@@ -68,6 +74,12 @@ pub enum StartError {
     /// The TURN server inside can't be as it is asked for.
     #[error(transparent)]
     TurnRelay(#[from] FlagError),
+    /// The words that are not to be passed on can't be read.
+    #[error(transparent)]
+    Words(#[from] WordsError),
+    /// The settings about the admin token don't fit together.
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
 /// Whether the relay is ending, and who is still there.
@@ -107,6 +119,7 @@ impl Lifetime {
 pub struct Server {
     config: Config,
     room: RoomSettings,
+    token: Option<AdminToken>,
     public: TcpListener,
     admin: Option<TcpListener>,
     turn: Option<Sockets>,
@@ -115,7 +128,13 @@ pub struct Server {
 impl Server {
     /// Takes the listeners' addresses.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let room = config.room()?;
+        let mut room = config.room()?;
+        room.moderation = config.moderation()?;
+        let token = AdminToken::new(
+            config.admin_token.clone(),
+            config.admin_token_file.clone(),
+            config.admin_listen.is_some(),
+        )?;
         let public = listen(config.listen, "--listen or NEARTALK_LISTEN").await?;
         let admin = match config.admin_listen {
             Some(address) => {
@@ -127,6 +146,7 @@ impl Server {
         Ok(Self {
             config,
             room,
+            token,
             public,
             admin,
             turn,
@@ -153,6 +173,7 @@ impl Server {
         let Self {
             config,
             room,
+            token,
             public,
             admin,
             turn,
@@ -174,15 +195,23 @@ impl Server {
                 None => std::future::pending().await,
             }
         };
+        let (records, taker) = Records::new(metrics.database.clone());
+        let records = config.database_url.is_some().then_some(records);
         let store_up = metrics.edge.store_up.clone();
         let node = NodeId::random(&mut rand::rng());
-        let hub = Hub::spawn(room, clock, Arc::clone(&metrics), |feed| match redis {
-            Some(settings) => Redis::start(settings, node, clock, feed, store_up),
-            None => {
-                store_up.set(1.0);
-                Arc::new(Memory)
-            }
-        })?;
+        let hub = Hub::spawn(
+            room,
+            clock,
+            Arc::clone(&metrics),
+            records,
+            |feed| match redis {
+                Some(settings) => Redis::start(settings, node, clock, feed, store_up),
+                None => {
+                    store_up.set(1.0);
+                    Arc::new(Memory)
+                }
+            },
+        )?;
         hub.storage().ready().await;
         let addresses = AddressTable::new(config.addresses());
         let (alive, mut all_gone) = mpsc::channel(1);
@@ -192,6 +221,11 @@ impl Server {
             alive: alive.downgrade(),
             ended: ended.clone(),
         };
+        let keeper = config.database_url.map(|url| {
+            let poll = config.database_poll;
+            database::spawn(url, poll, taker, hub.clone(), lifetime.clone())
+        });
+        let keeper = keeper.transpose()?;
         let proxies = TrustedProxies::new(config.trusted_proxies);
         let app = App {
             hub: hub.clone(),
@@ -213,7 +247,7 @@ impl Server {
             ended: ended.clone(),
         };
         if let Some(listener) = admin {
-            let admin = acceptor(http::admin_router(app.clone()), None);
+            let admin = acceptor(http::admin_router(app.clone(), token), None);
             tokio::spawn(admin.run(listener));
         }
         let public_acceptor = acceptor(http::router(app), Some(Arc::clone(&addresses)));
@@ -240,6 +274,11 @@ impl Server {
             tracing::warn!("some clients did not take their goodbye in time");
         }
         hub.flush().await;
+        if let Some(keeper) = keeper
+            && timeout(LAST_RECORDS, keeper).await.is_err()
+        {
+            tracing::warn!("the database did not take the last bans and figures in time");
+        }
         Ok(())
     }
 }

@@ -19,6 +19,7 @@ use tokio::{
 use tungstenite::error::CapacityError;
 
 use crate::{
+    address::AddressKey,
     hub::Hub,
     metrics::EdgeMetrics,
     room::{
@@ -137,10 +138,16 @@ enum End {
 }
 
 /// Serves one connection from its upgrade to its end.
-pub async fn serve(mut socket: WebSocket, hub: Hub, metrics: &EdgeMetrics, lifetime: &Lifetime) {
+pub async fn serve(
+    mut socket: WebSocket,
+    address: AddressKey,
+    hub: Hub,
+    metrics: &EdgeMetrics,
+    lifetime: &Lifetime,
+) {
     let (link, outbound) = SocketLink::new(metrics);
     let greeted = tokio::select! {
-        greeted = greet(&mut socket, &hub, link) => greeted,
+        greeted = greet(&mut socket, address, &hub, link) => greeted,
         () = lifetime.ended() => Err(End::Close(CloseCode::GoingAway)),
     };
     let end = match greeted {
@@ -169,7 +176,12 @@ pub async fn serve(mut socket: WebSocket, hub: Hub, metrics: &EdgeMetrics, lifet
 }
 
 /// Waits for `hello`, which must be the first frame, and attaches the session.
-async fn greet(socket: &mut WebSocket, hub: &Hub, link: SocketLink) -> Result<Attachment, End> {
+async fn greet(
+    socket: &mut WebSocket,
+    address: AddressKey,
+    hub: &Hub,
+    link: SocketLink,
+) -> Result<Attachment, End> {
     let deadline = TokioInstant::now() + limits::HELLO_TIMEOUT;
     let text = loop {
         let message = tokio::time::timeout_at(deadline, socket.next()).await;
@@ -183,7 +195,7 @@ async fn greet(socket: &mut WebSocket, hub: &Hub, link: SocketLink) -> Result<At
         Ok(ClientFrame::Hello {
             session_id,
             protocol,
-        }) => match hub.hello(session_id, protocol, link).await {
+        }) => match hub.hello(session_id, protocol, address, link).await {
             Ok(attachment) => return Ok(attachment),
             Err(refusal) => (refusal.error, refusal.code),
         },

@@ -13,6 +13,8 @@ pub mod lossy;
 #[cfg(target_os = "linux")]
 pub mod netns;
 pub mod pesq;
+#[cfg(target_os = "linux")]
+pub mod postgres;
 pub mod process;
 pub mod programs;
 #[cfg(unix)]

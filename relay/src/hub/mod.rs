@@ -11,7 +11,7 @@ use std::{
 use neartalk_shared::{
     ApiError, ClientFrame, ErrorCode, MessageId, SessionId, Spot, Timestamp, Username,
     frame::Locate,
-    http::{CreatedSession, LocationUpdated, Nearby, UsernameChanged},
+    http::{CreateSession, CreatedSession, ErrorBody, LocationUpdated, Nearby, UsernameChanged},
     limits::PRESENCE_TICK,
 };
 use tokio::{
@@ -20,7 +20,9 @@ use tokio::{
 };
 
 use crate::{
+    address::AddressKey,
     clock::Clock,
+    database::{Record, Records},
     metrics::Metrics,
     room::{
         Attachment, Refusal, Room,
@@ -48,8 +50,15 @@ const UPKEEP_TICKS: u32 = 5;
 
 type Answer<T> = oneshot::Sender<Result<T, ApiError>>;
 
+/// Something that is to be done with the room.
+type Task = Box<dyn FnOnce(&mut Room<SocketLink>, Timestamp) + Send>;
+
 enum Input {
-    Create(Option<Username>, Answer<CreatedSession>),
+    Create(
+        CreateSession,
+        AddressKey,
+        oneshot::Sender<Result<CreatedSession, ErrorBody>>,
+    ),
     Rename(SessionId, Username, Answer<UsernameChanged>),
     Locate(SessionId, Locate, Answer<LocationUpdated>),
     JudgeLocation(SessionId, Locate, Answer<Spot>),
@@ -58,6 +67,7 @@ enum Input {
     Hello {
         session_id: SessionId,
         protocol: u32,
+        address: AddressKey,
         link: SocketLink,
         reply: oneshot::Sender<Result<Attachment, Refusal>>,
     },
@@ -68,6 +78,7 @@ enum Input {
         left: bool,
     },
     CloseAll(CloseCode),
+    Task(Task),
     /// The rest is between relays.
     News(Box<News>),
     MayArrive(Attachment, Locate, oneshot::Sender<Option<Spot>>),
@@ -99,6 +110,7 @@ impl Hub {
         mut room: Room<SocketLink>,
         clock: Clock,
         metrics: Arc<Metrics>,
+        records: Option<Records>,
         storage: impl FnOnce(Feed) -> Arc<dyn Storage>,
     ) -> std::io::Result<Self> {
         let (inputs, receiver) = mpsc::channel(QUEUE);
@@ -114,7 +126,9 @@ impl Hub {
             .build()?;
         std::thread::Builder::new()
             .name("hub".into())
-            .spawn(move || runtime.block_on(run(room, receiver, clock, metrics, &*written)))?;
+            .spawn(move || {
+                runtime.block_on(run(room, receiver, clock, metrics, records, &*written))
+            })?;
         Ok(Self { inputs, storage })
     }
 
@@ -123,17 +137,35 @@ impl Hub {
         &*self.storage
     }
 
-    /// See [`Room::create_session`].
+    /// See [`Room::admit`] and [`Room::create_session`].
     pub async fn create_session(
         &self,
-        username: Option<Username>,
-    ) -> Result<CreatedSession, ApiError> {
-        let created = self.ask(|reply| Input::Create(username, reply)).await?;
+        create: CreateSession,
+        address: AddressKey,
+    ) -> Result<CreatedSession, ErrorBody> {
+        let created = self
+            .request(|reply| Input::Create(create, address, reply))
+            .await
+            .unwrap_or_else(|| Err(shutting_down().into()))?;
         if self.storage.node().is_some() {
             // The client's next request may go to another relay.
             self.flush().await;
         }
         Ok(created)
+    }
+
+    /// Does something with the room, for what is too rare to have a name here.
+    pub async fn with<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut Room<SocketLink>, Timestamp) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        let task = Box::new(move |room: &mut Room<SocketLink>, now| {
+            // Whoever asked may be gone.
+            let _ = reply.send(task(room, now));
+        });
+        self.send(Input::Task(task)).await;
+        answer.await.map_err(|_| shutting_down())
     }
 
     /// See [`Room::change_username`].
@@ -182,6 +214,7 @@ impl Hub {
         &self,
         session_id: SessionId,
         protocol: u32,
+        address: AddressKey,
         link: SocketLink,
     ) -> Result<Attachment, Refusal> {
         if let Err(error) = self.fetch(&session_id).await {
@@ -192,6 +225,7 @@ impl Hub {
         self.send(Input::Hello {
             session_id,
             protocol,
+            address,
             link,
             reply,
         })
@@ -285,8 +319,12 @@ async fn run(
     mut inputs: mpsc::Receiver<Input>,
     clock: Clock,
     metrics: Arc<Metrics>,
+    mut records: Option<Records>,
     storage: &dyn Storage,
 ) {
+    if records.is_some() {
+        room.keep_figures(clock.now());
+    }
     let mut ticks = tokio::time::interval(PRESENCE_TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut since_upkeep = 0;
@@ -297,8 +335,10 @@ async fn run(
             biased;
             _ = ticks.tick() => {
                 let started = Instant::now();
-                room.tick(clock.now());
-                store(&mut room, storage, clock.now());
+                let now = clock.now();
+                room.tick(now);
+                keep(room.take_records(false, now), records.as_ref());
+                store(&mut room, storage, now);
                 if started.elapsed() > Duration::from_millis(200) {
                     tracing::warn!(ms = started.elapsed().as_millis() as u64, "a slow tick");
                 }
@@ -317,6 +357,10 @@ async fn run(
                     handle(&mut room, input, now, &mut closing, storage);
                 }
                 store(&mut room, storage, now);
+                if closing.is_some() && let Some(records) = records.take() {
+                    // Whoever takes them knows by the end of the queue that these are the last.
+                    keep(room.take_records(true, now), Some(&records));
+                }
             }
         }
     }
@@ -330,6 +374,14 @@ fn store(room: &mut Room<SocketLink>, storage: &dyn Storage, now: Timestamp) {
     }
 }
 
+fn keep(new: Vec<Record>, records: Option<&Records>) {
+    for record in new {
+        if let Some(records) = records {
+            records.keep(record);
+        }
+    }
+}
+
 fn handle(
     room: &mut Room<SocketLink>,
     input: Input,
@@ -339,7 +391,13 @@ fn handle(
 ) {
     // Whoever asked may be gone by the time of the answer; that is their loss.
     match input {
-        Input::Create(username, reply) => drop(reply.send(room.create_session(username, now))),
+        Input::Create(CreateSession { username, proof }, address, reply) => {
+            let created = room
+                .admit(address, proof.as_ref(), now)
+                .and_then(|origin| Ok(room.create_session(username, origin, now)?));
+            drop(reply.send(created));
+        }
+        Input::Task(task) => task(room, now),
         Input::Rename(id, name, reply) => drop(reply.send(room.change_username(&id, name, now))),
         Input::Locate(id, locate, reply) => {
             drop(reply.send(room.update_location(&id, locate, now)));
@@ -354,6 +412,7 @@ fn handle(
         Input::Hello {
             session_id,
             protocol,
+            address,
             mut link,
             reply,
         } => {
@@ -365,7 +424,7 @@ fn handle(
                     code,
                 })
             } else {
-                room.hello(&session_id, protocol, link, now)
+                room.hello(&session_id, protocol, address, link, now)
                     .map_err(|(refusal, _)| refusal)
             };
             drop(reply.send(outcome));

@@ -90,6 +90,8 @@ impl<L: Link> Room<L> {
             let what = format!("You have sent {limit} messages within a minute");
             return Err(ApiError::rate_limited(&what, retry));
         }
+        self.check_message(slot, &text, &spot, now)?;
+        let session = &self.sessions[slot];
         let mut said = Said {
             id,
             from: session.peer_id,
@@ -123,6 +125,9 @@ impl<L: Link> Room<L> {
         // Whoever is told that it is sent must be able to rely on it.
         let answered_later = self.share_message(&said, &spot);
         let sent = sent(&said);
+        if let Some(tally) = &mut self.tally {
+            tally.figures.message(&spot);
+        }
         if answered_later {
             self.history.keep(said, &spot);
             self.touch_counters(slot);

@@ -189,6 +189,10 @@ impl<L: Link> Room<L> {
             // Their calls through this relay have lived on while they were in sight.
             issuer.end(self.sessions[slot].peer_id);
         }
+        if reason == LeftReason::Banned {
+            let peer_id = self.sessions[slot].peer_id;
+            self.history.forget(&peer_id);
+        }
         self.hide(slot, reason);
         self.sessions[slot].placed = None;
         self.sessions.retire(slot);

@@ -156,12 +156,35 @@ impl History {
         }
     }
 
+    /// Forgets what somebody said.
+    pub fn forget(&mut self, from: &PeerId) {
+        let (theirs, others): (VecDeque<_>, VecDeque<_>) = self
+            .order
+            .drain(..)
+            .partition(|&slot| self.messages[slot as usize].said.from == *from);
+        self.order = others;
+        for slot in theirs {
+            self.remove(slot);
+        }
+    }
+
+    /// Whether the message with this id lives, was said by `from`, and is heard at `spot`.
+    pub fn was_heard_at(&self, id: &MessageId, from: &PeerId, spot: &Spot, now: Timestamp) -> bool {
+        let theirs = self.get(id, now).is_some_and(|said| said.from == *from);
+        let circle = self.by_id.get(id).and_then(|&slot| self.index.circle(slot));
+        theirs && circle.is_some_and(|circle| spot.circle().in_range(circle))
+    }
+
     fn drop_oldest(&mut self) {
         if let Some(slot) = self.order.pop_front() {
-            let Kept { said, .. } = self.messages.remove(slot as usize);
-            self.by_id.remove(&said.id);
-            self.index.remove(slot);
+            self.remove(slot);
         }
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let Kept { said, .. } = self.messages.remove(slot as usize);
+        self.by_id.remove(&said.id);
+        self.index.remove(slot);
     }
 
     /// What was said by people whose place and radius then are in mutual range with `spot`, oldest
@@ -237,6 +260,32 @@ mod tests {
         history.sweep(at(60 * 60));
         assert_eq!(history.len(), 0);
         assert!(history.by_id.is_empty() && history.order.is_empty());
+    }
+
+    #[test]
+    fn what_one_said_can_be_forgotten() {
+        let mut history = History::new(Duration::from_secs(1_800), 100);
+        let mut rng = rand::rngs::StdRng::seed_from_u64(2);
+        let (fox, owl) = (PeerId::random(&mut rng), PeerId::random(&mut rng));
+        let mut ids = Vec::new();
+        for (n, from) in [fox, owl, fox, owl, fox].into_iter().enumerate() {
+            let id = say(&mut history, &n.to_string(), at(n as u64));
+            let &slot = history.by_id.get(&id).unwrap();
+            history.messages[slot as usize].said.from = from;
+            ids.push(id);
+        }
+        assert!(history.was_heard_at(&ids[0], &fox, &spot(), at(5)));
+        assert!(!history.was_heard_at(&ids[0], &owl, &spot(), at(5)));
+        let afar = Spot::new(Place::new(51.0, 8.0).unwrap(), Radius::MAX);
+        assert!(!history.was_heard_at(&ids[0], &fox, &afar, at(5)));
+        history.forget(&fox);
+        assert_eq!(texts(&history, at(5)), ["1", "3"]);
+        assert!(history.get(&ids[0], at(5)).is_none());
+        assert!(!history.was_heard_at(&ids[0], &fox, &spot(), at(5)));
+        say(&mut history, "5", at(6));
+        assert_eq!(texts(&history, at(6)), ["1", "3", "5"]);
+        history.sweep(at(60 * 60));
+        assert!(history.len() == 0 && history.by_id.is_empty() && history.order.is_empty());
     }
 
     #[test]

@@ -122,6 +122,13 @@ impl GridIndex {
             .is_some_and(|position| position.cell != NOWHERE.cell)
     }
 
+    /// The circle that `item` is at, if it is in.
+    pub fn circle(&self, item: u32) -> Option<&Circle> {
+        let position = self.positions.get(item as usize)?;
+        let entries = self.cells.get(&position.cell)?;
+        entries.get(position.at as usize).map(|entry| &entry.circle)
+    }
+
     /// Calls `found` with every item in range of `spot` and its band of distance, in no particular
     /// order; an item that is at `spot` itself is among them.
     #[inline]

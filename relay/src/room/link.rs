@@ -46,6 +46,8 @@ pub enum CloseCode {
     UnsupportedProtocol,
     /// An unknown or expired session.
     Unauthorized,
+    /// The relay has blocked this person for a time.
+    Banned,
     /// Nothing was heard for too long.
     Timeout,
     /// The session has a newer socket.
@@ -65,6 +67,7 @@ impl CloseCode {
             Self::TooBig => 1009,
             Self::UnsupportedProtocol => 4400,
             Self::Unauthorized => 4401,
+            Self::Banned => 4403,
             Self::Timeout => 4408,
             Self::Replaced => 4409,
             Self::TooSlow => 4413,
@@ -81,6 +84,7 @@ impl CloseCode {
             Self::TooBig => "frame too large",
             Self::UnsupportedProtocol => "unsupported protocol",
             Self::Unauthorized => "unknown session",
+            Self::Banned => "banned",
             Self::Timeout => "nothing heard for too long",
             Self::Replaced => "this session has a newer socket",
             Self::TooSlow => "reader too slow",

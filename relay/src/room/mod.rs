@@ -5,7 +5,7 @@
 //!
 //! - [`index`] finds who is in range, `session` knows who is who, `history` what was said;
 //! - `presence` tells people of each other on a common tick, `chat` carries what they say, and
-//!   `voice` introduces them to each other; each is a part of [`Room`];
+//!   `voice` introduces them to each other, [`moderate`] shows them out; each is a part of [`Room`];
 //! - `mirror`, `news` and `handover` are its part among the rooms of other relays, if it is not
 //!   alone.
 
@@ -15,17 +15,18 @@ mod history;
 pub mod index;
 pub mod link;
 mod mirror;
+pub mod moderate;
 pub(crate) mod movement;
 mod news;
 mod presence;
 pub(crate) mod session;
+mod tally;
 mod voice;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -33,12 +34,13 @@ use std::{
 use neartalk_shared::{
     ApiError, ClientFrame, ErrorCode, Limits, MessageId, PeerId, ServerFrame, SessionId, Spot,
     Timestamp, Username,
-    frame::{IceServer, Locate, Person, ReportReason, Welcome},
+    frame::{IceServer, Locate, Person, Welcome},
     http::{CreatedSession, LocationUpdated, Nearby, UsernameChanged},
     limits, names,
     time::millis,
 };
 use rand::rngs::StdRng;
+use rustc_hash::FxHashSet;
 
 use self::{
     history::History,
@@ -47,14 +49,13 @@ use self::{
     session::{Placed, Sessions, Slot},
 };
 use crate::{
+    address::AddressKey,
     metrics::RoomMetrics,
+    moderation::{Moderation, ModerationSettings, origin::Origin, reports::Report},
     quota::Quota,
     store::wire::Stamp,
     turn::{TurnServers, relay::Issuer},
 };
-
-/// At most so many reports are kept, the newest.
-const REPORTS_MAX: usize = 10_000;
 
 /// A moment that does not come.
 const NEVER: Timestamp = Timestamp::from_millis(u64::MAX);
@@ -82,6 +83,8 @@ pub struct RoomSettings {
     pub ice_servers: Vec<IceServer>,
     /// … together with credentials for these.
     pub turn: Option<TurnServers>,
+    /// What is done about people who misbehave.
+    pub moderation: ModerationSettings,
 }
 
 impl Default for RoomSettings {
@@ -97,6 +100,7 @@ impl Default for RoomSettings {
             max_messages: 200_000,
             ice_servers: Vec::new(),
             turn: None,
+            moderation: ModerationSettings::default(),
         }
     }
 }
@@ -117,21 +121,6 @@ pub struct Refusal {
     pub code: CloseCode,
 }
 
-/// A report, as it is kept for whoever runs the relay. Acting on it is up to them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// When.
-    pub at: Timestamp,
-    /// Who reports.
-    pub reporter: PeerId,
-    /// Who is reported.
-    pub reported: PeerId,
-    /// Why.
-    pub reason: ReportReason,
-    /// With which message.
-    pub message_id: Option<MessageId>,
-}
-
 /// Everyone on this relay.
 #[derive(Debug)]
 pub struct Room<L> {
@@ -146,7 +135,10 @@ pub struct Room<L> {
     /// Everyone with a place, by slot.
     index: GridIndex,
     history: History,
-    reports: VecDeque<Report>,
+    moderation: Moderation,
+    /// Absent when nobody keeps figures.
+    tally: Option<tally::Tally>,
+    in_voice: FxHashSet<Slot>,
     presence: presence::Pending,
     next_link: u64,
     /// Hands out what the TURN server inside takes, if there is one.
@@ -157,7 +149,7 @@ pub struct Room<L> {
 
 impl<L: Link> Room<L> {
     /// An empty room.
-    pub fn new(settings: RoomSettings, rng: StdRng, metrics: RoomMetrics) -> Self {
+    pub fn new(settings: RoomSettings, mut rng: StdRng, metrics: RoomMetrics) -> Self {
         let limits = Limits {
             messages_per_minute: settings.messages_per_minute,
             message_ttl_ms: millis(settings.message_ttl),
@@ -179,12 +171,14 @@ impl<L: Link> Room<L> {
                 Duration::from_secs(1),
                 limits::SIGNALS_BURST,
             ),
+            moderation: Moderation::new(settings.moderation.clone(), &mut rng),
             rng,
             metrics,
             sessions: Sessions::default(),
             index: GridIndex::default(),
             history: History::new(settings.message_ttl, settings.max_messages),
-            reports: VecDeque::new(),
+            tally: None,
+            in_voice: FxHashSet::default(),
             presence: presence::Pending::default(),
             next_link: 0,
             turn_issuer: None,
@@ -198,12 +192,17 @@ impl<L: Link> Room<L> {
         self.turn_issuer = Some(issuer);
     }
 
-    /// Starts a session, under a friendly random name unless one is given.
+    /// Starts a session, under a friendly random name unless one is given, for somebody who was
+    /// [admitted](Room::admit).
     pub fn create_session(
         &mut self,
         username: Option<Username>,
+        origin: Origin,
         now: Timestamp,
     ) -> Result<CreatedSession, ApiError> {
+        if let Some(username) = &username {
+            self.moderation.check_name(username.as_str())?;
+        }
         if self.sessions.len() >= self.settings.max_sessions {
             return Err(ApiError::new(
                 ErrorCode::Unavailable,
@@ -222,6 +221,7 @@ impl<L: Link> Room<L> {
             now,
         );
         self.settle_in(slot, &session_id, Stamp::default());
+        self.sessions[slot].origin = Some(origin);
         self.refresh_deadline(slot);
         self.metrics.store_create.increment(1);
         self.metrics.sessions.set(self.sessions.len() as f64);
@@ -309,6 +309,7 @@ impl<L: Link> Room<L> {
         &mut self,
         id: &SessionId,
         protocol: u32,
+        address: AddressKey,
         link: L,
         now: Timestamp,
     ) -> Result<Attachment, (Refusal, L)> {
@@ -326,16 +327,14 @@ impl<L: Link> Room<L> {
                 link,
             ));
         }
-        let slot = match self.authorize(id, now) {
+        let authorized = self
+            .authorize(id, now)
+            .and_then(|slot| self.come_from(slot, address, now).map(|()| slot));
+        let slot = match authorized {
             Ok(slot) => slot,
             Err(error) => {
-                return Err((
-                    Refusal {
-                        error,
-                        code: CloseCode::Unauthorized,
-                    },
-                    link,
-                ));
+                let code = moderate::close_code(&error);
+                return Err((Refusal { error, code }, link));
             }
         };
         self.detach(slot, Some(CloseCode::Replaced), now);
@@ -355,7 +354,9 @@ impl<L: Link> Room<L> {
         self.refresh_deadline(slot);
         self.touch(slot);
         self.send(slot, &welcome);
+        self.send_announcements(slot, None, now);
         if let Some(&spot) = self.sessions[slot].spot() {
+            self.send_announcements_at(slot, None, &spot, now);
             // What this client knew before is out of date.
             self.send_surroundings(slot, &spot, now);
         }
@@ -480,7 +481,7 @@ impl<L: Link> Room<L> {
 
     /// The reports, oldest first.
     pub fn reports(&self) -> impl Iterator<Item = &Report> {
-        self.reports.iter()
+        self.moderation.reports.iter()
     }
 
     /// The slot of a secret; being asked for keeps a session alive.
@@ -497,6 +498,7 @@ impl<L: Link> Room<L> {
                 "This session is unknown or has ended; create a new one.",
             ));
         };
+        self.check_ban(slot, now)?;
         self.sessions[slot].seen_at = now;
         self.refresh_deadline(slot);
         Ok(slot)
@@ -537,6 +539,7 @@ impl<L: Link> Room<L> {
                     "No name changes left in this session.",
                 ));
             }
+            self.moderation.check_name(username.as_str())?;
             session.username_changes_left -= 1;
             session
                 .former_usernames
@@ -578,11 +581,14 @@ impl<L: Link> Room<L> {
                 retry_after_ms: Some(retry),
             });
         }
+        self.check_place(slot, &spot, now)?;
         Ok(spot)
     }
 
     fn settle(&mut self, slot: Slot, spot: Spot, now: Timestamp) {
         self.metrics.store_write.increment(1);
+        let before = self.sessions[slot].spot().copied();
+        self.send_announcements_at(slot, before, &spot, now);
         self.place(
             slot,
             Placed {
@@ -592,31 +598,6 @@ impl<L: Link> Room<L> {
         );
         self.refresh_deadline(slot);
         self.touch(slot);
-    }
-
-    fn report(
-        &mut self,
-        slot: Slot,
-        reported: PeerId,
-        reason: ReportReason,
-        message_id: Option<MessageId>,
-        now: Timestamp,
-    ) {
-        if self.reports.len() >= REPORTS_MAX {
-            self.reports.pop_front();
-        }
-        let reporter = self.sessions[slot].peer_id;
-        self.reports.push_back(Report {
-            at: now,
-            reporter,
-            reported,
-            reason,
-            message_id,
-        });
-        self.metrics.reports.increment(1);
-        self.metrics.store_write.increment(1);
-        // The same answer whether or not there is such a person.
-        self.send(slot, &ServerFrame::Reported { peer_id: reported });
     }
 
     fn send(&mut self, slot: Slot, frame: &ServerFrame) -> bool {

@@ -83,6 +83,8 @@ impl<L: Link> Room<L> {
     pub fn tick(&mut self, now: Timestamp) {
         self.history.sweep(now);
         self.tick_mirror(now);
+        self.moderation.tick(now);
+        self.tally_voice(now);
         self.expire(now);
         self.diff_moved();
         self.diff_changed();
@@ -97,6 +99,11 @@ impl<L: Link> Room<L> {
 
     /// Shows a session at a place.
     pub(super) fn place(&mut self, slot: Slot, placed: Placed) {
+        let session = &self.sessions[slot];
+        // Whoever is on another relay is counted there.
+        if let (Some(tally), Some(_)) = (&mut self.tally, session.id) {
+            tally.figures.person(session.peer_id, &placed.spot);
+        }
         let old = self.sessions[slot].placed.replace(placed);
         let same = old.is_some_and(|old| old.spot == placed.spot);
         if same && self.index.contains(slot) {
@@ -474,6 +481,7 @@ impl<L: Link> Room<L> {
             .set(self.sessions.len_away() as f64);
         self.metrics.sessions.set(self.sessions.len() as f64);
         self.metrics.history.set(self.history.len() as f64);
+        self.metrics.banned.set(self.moderation.bans.len() as f64);
     }
 }
 

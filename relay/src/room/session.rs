@@ -12,7 +12,10 @@ use slab::Slab;
 use serde::{Deserialize, Serialize};
 
 use super::{mirror::Shared, movement::MovementGuard};
-use crate::quota::{Gcra, SlidingWindow};
+use crate::{
+    moderation::origin::Origin,
+    quota::{Gcra, SlidingWindow},
+};
 
 /// Number of a session in the room's tables. Slots are reused, but not before the tick after the
 /// session's end, so that what waits for a tick never reaches somebody else.
@@ -54,6 +57,9 @@ pub struct Session<L> {
     pub username: Username,
     pub former_usernames: Vec<Username>,
     pub username_changes_left: u32,
+    /// Where it comes from, for a ban; unknown until somebody comes with it.
+    pub origin: Option<Origin>,
+    pub banned_until: Option<Timestamp>,
     /// The last request, or the end of the last socket.
     pub seen_at: Timestamp,
     /// The open socket, and its number.
@@ -207,6 +213,8 @@ impl<L> Sessions<L> {
             username,
             former_usernames: Vec::new(),
             username_changes_left,
+            origin: None,
+            banned_until: None,
             seen_at: now,
             link: None,
             had_link: false,
@@ -283,6 +291,11 @@ impl<L> Sessions<L> {
     pub fn iter(&self) -> impl Iterator<Item = (Slot, &Session<L>)> {
         let live = self.by_peer.values();
         live.filter_map(|&slot| Some((slot, self.get(slot)?)))
+    }
+
+    /// The slots of all of them.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> {
+        self.by_id.values().copied()
     }
 
     /// All of them.

@@ -1,6 +1,8 @@
 //! The room in virtual time: what each client is told, against brute force.
 
 mod mirror;
+mod moderation;
+mod tally;
 mod voice;
 
 use std::{
@@ -12,7 +14,7 @@ use std::{
 
 use neartalk_shared::{
     DistanceBand, MessageText, Place, Radius, SessionId,
-    frame::{LeftReason, Message, Reach, SignalData},
+    frame::{LeftReason, Message, Reach, ReportReason, SignalData},
     limits::REACH_RADII_M,
 };
 use rand::{RngExt, SeedableRng};
@@ -47,8 +49,13 @@ impl Link for TestLink {
     }
 }
 
+fn address(n: u8) -> AddressKey {
+    AddressKey::from(std::net::IpAddr::from([192, 0, 2, n]))
+}
+
 /// A client that believes what it is told.
 struct TestClient {
+    address: u8,
     session: SessionId,
     peer_id: PeerId,
     link: TestLink,
@@ -62,12 +69,20 @@ struct TestClient {
     sent: Vec<(MessageId, u32)>,
     left: Vec<(PeerId, LeftReason)>,
     errors: Vec<(ErrorCode, Option<u64>)>,
+    announced: Vec<String>,
 }
 
 impl TestClient {
     fn new(room: &mut Room<TestLink>, now: Timestamp) -> Self {
-        let created = room.create_session(None, now).unwrap();
+        Self::from(room, 1, now)
+    }
+
+    /// From the n-th of many addresses.
+    fn from(room: &mut Room<TestLink>, n: u8, now: Timestamp) -> Self {
+        let origin = room.moderation.origin(address(n), now, &mut room.rng);
+        let created = room.create_session(None, origin, now).unwrap();
         let mut client = Self {
+            address: n,
             session: created.session_id,
             peer_id: created.peer_id,
             link: TestLink::default(),
@@ -80,6 +95,7 @@ impl TestClient {
             sent: Vec::new(),
             left: Vec::new(),
             errors: Vec::new(),
+            announced: Vec::new(),
         };
         client.connect(room, now);
         client
@@ -88,7 +104,8 @@ impl TestClient {
     fn connect(&mut self, room: &mut Room<TestLink>, now: Timestamp) {
         self.link = TestLink::default();
         self.seen.clear();
-        let attached = room.hello(&self.session, 1, self.link.clone(), now);
+        let from = address(self.address);
+        let attached = room.hello(&self.session, 1, from, self.link.clone(), now);
         self.attachment = Some(attached.map_err(|(refusal, _)| refusal).unwrap());
         self.read();
     }
@@ -170,6 +187,7 @@ impl TestClient {
                 ServerFrame::Error { error, .. } => {
                     self.errors.push((error.code, error.retry_after_ms));
                 }
+                ServerFrame::Announcement { text, .. } => self.announced.push(text.into()),
                 _ => {}
             }
         }
@@ -579,7 +597,7 @@ fn a_session_ends_after_thirty_minutes_without_a_sign_of_life() {
         )
         .is_ok()
     );
-    let refused = room.hello(&a.session, 1, TestLink::default(), at(9_800));
+    let refused = room.hello(&a.session, 1, address(1), TestLink::default(), at(9_800));
     assert_eq!(
         refused.map_err(|(r, _)| r.code).unwrap_err(),
         CloseCode::Unauthorized
@@ -645,25 +663,25 @@ fn limits_bound_sessions_and_reports() {
     });
     let mut a = TestClient::new(&mut room, at(0));
     let b = TestClient::new(&mut room, at(0));
+    let origin = room.admit(address(1), None, at(0)).unwrap();
     assert_eq!(
-        room.create_session(None, at(0)).unwrap_err().code,
+        room.create_session(None, origin, at(0)).unwrap_err().code,
         ErrorCode::Unavailable
     );
-    for i in 0..REPORTS_MAX as u64 + 5 {
-        let frame = ClientFrame::Report {
-            peer_id: b.peer_id,
-            reason: ReportReason::Spam,
-            message_id: None,
-        };
-        a.send(&mut room, frame, at(i));
-    }
-    assert_eq!(room.reports().count(), REPORTS_MAX);
+    let frame = ClientFrame::Report {
+        peer_id: b.peer_id,
+        reason: ReportReason::Spam,
+        message_id: None,
+    };
+    a.send(&mut room, frame, at(5));
     let expected = Report {
         at: at(5),
         reporter: a.peer_id,
         reported: b.peer_id,
         reason: ReportReason::Spam,
         message_id: None,
+        // Nobody knows where they are.
+        near: false,
     };
-    assert_eq!(room.reports().next(), Some(&expected));
+    assert_eq!(room.reports().collect::<Vec<_>>(), [&expected]);
 }

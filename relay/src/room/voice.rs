@@ -33,6 +33,7 @@ impl<L: Link> Room<L> {
             // They can be told to connect again.
             self.touch(slot);
         } else {
+            self.in_voice.insert(slot);
             self.mark_changed(slot);
         }
         let turn = self.settings.turn.as_ref();
@@ -92,7 +93,9 @@ impl<L: Link> Room<L> {
         let session = &mut self.sessions[slot];
         session.voice_until = None;
         if session.voice.take().is_some() {
-            for other in session.voice_peers.clone() {
+            let peers = session.voice_peers.clone();
+            self.in_voice.remove(&slot);
+            for other in peers {
                 self.unlink_voice(slot, other);
             }
             self.mark_changed(slot);

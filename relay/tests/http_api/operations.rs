@@ -2,7 +2,7 @@
 
 use neartalk_shared::{
     ErrorCode,
-    http::{Health, HealthStatus, StoreKind},
+    http::{Health, HealthStatus, Ready, StoreKind},
 };
 use reqwest::Method;
 
@@ -17,6 +17,15 @@ async fn health_says_what_runs_here() {
     assert_eq!(health.store, StoreKind::Memory);
     assert_eq!(health.reason, None);
     assert!(health.uptime_s < 60, "{}", health.uptime_s);
+}
+
+#[tokio::test]
+async fn a_relay_that_runs_is_ready() {
+    let relay = Relay::start(&[]);
+    for api in [relay.api(), relay.admin_api()] {
+        let ready: Ready = api.get("/api/ready").await.expect(200);
+        assert!(ready.ready);
+    }
 }
 
 #[tokio::test]

@@ -160,7 +160,7 @@ fn a_short_loss_of_the_socket_leaves_voice_as_it_is() {
     a.read();
     // With a socket signals arrive, before it has joined again.
     b.link = TestLink::default();
-    let attached = room.hello(&b.session, 1, b.link.clone(), at(24));
+    let attached = room.hello(&b.session, 1, address(b.address), b.link.clone(), at(24));
     b.attachment = Some(attached.map_err(|(refusal, _)| refusal).unwrap());
     assert_eq!(voice_frames(&b), []);
     room.handle(a.attachment.unwrap(), bye(b.peer_id), None, at(24));

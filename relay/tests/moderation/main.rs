@@ -1,0 +1,63 @@
+//! What a running relay does about people who misbehave, and what whoever runs it can do.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that can't go on fails"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod admin;
+#[cfg(target_os = "linux")]
+mod database;
+mod gate;
+mod reports;
+mod words;
+
+use common::{Answer, Api, Person, Raw, Relay, Socket};
+use neartalk_shared::{Place, http::CreatedSession};
+use reqwest::Method;
+use serde_json::Value;
+
+/// Flags for a relay that believes what the tests say of their addresses.
+const PROXY: [&str; 2] = ["--trusted-proxy", "127.0.0.1"];
+
+/// Opens a relay's `/api/admin`.
+const TOKEN: &str = "correct horse battery staple";
+
+/// A socket that comes from `address`.
+async fn socket_from(relay: &Relay, address: &str) -> Socket {
+    let raw = Raw::connect(relay).await;
+    Socket::open_on(raw.stream, relay, &[("x-forwarded-for", address)]).await
+}
+
+/// A session's owner, who comes from `address`.
+async fn resume_from(relay: &Relay, address: &str, created: CreatedSession) -> Person {
+    Person::resume_on(socket_from(relay, address).await, created).await
+}
+
+/// Somebody new at a place, who comes from `address`.
+async fn person_from(relay: &Relay, address: &str, name: &str, place: Place) -> Person {
+    let created = relay.api().forwarding(address).session(name).await;
+    let mut person = resume_from(relay, address, created).await;
+    person.locate(place, 500).await;
+    person
+}
+
+/// Asks `/api/admin/…` as somebody who knows the token.
+async fn ask(relay: &Relay, method: Method, path: &str, body: Option<Value>) -> Answer {
+    let bearer = format!("Bearer {TOKEN}");
+    let headers = [("authorization", bearer.as_str())];
+    let path = format!("/api/admin/{path}");
+    let body = body.map(|body| body.to_string());
+    relay.admin_api().send(method, &path, &headers, body).await
+}
+
+/// Whether somebody new may come from `address`.
+async fn may_come(api: &Api, address: &str) -> bool {
+    let answer = api.forwarding(address).create(serde_json::json!({})).await;
+    assert!([201, 403].contains(&answer.status), "{}", answer.text);
+    answer.status == 201
+}
