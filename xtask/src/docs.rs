@@ -16,7 +16,16 @@ use crate::{
 };
 
 /// Flags of other people's programs that the documents name.
-const FOREIGN_FLAGS: [&str; 5] = ["--bin", "--locked", "--now", "--release", "--system"];
+const FOREIGN_FLAGS: [&str; 8] = [
+    "--bin",
+    "--build",
+    "--locked",
+    "--now",
+    "--owner",
+    "--pwprompt",
+    "--release",
+    "--system",
+];
 
 /// The document that must name every setting of the relay.
 const SELF_HOSTING: &str = "docs/self-hosting.md";
@@ -115,7 +124,7 @@ fn flags_in(text: &str) -> BTreeSet<String> {
 }
 
 /// The project's environment variables that a text names.
-fn variables_in(text: &str) -> BTreeSet<String> {
+pub fn variables_in(text: &str) -> BTreeSet<String> {
     words(text, |c| c.is_ascii_alphanumeric() || c == '_')
         .filter(|word| word.starts_with("NEARTALK_"))
         .map(str::to_owned)

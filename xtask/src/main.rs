@@ -2,6 +2,7 @@
 
 mod bench;
 mod cargo;
+mod deploy;
 mod dist;
 mod docs;
 mod fuzz;
@@ -38,6 +39,7 @@ enum Command {
     CheckTargets(targets::Args),
     Dist(dist::Args),
     Screenshots(screenshots::Args),
+    DistRelay(deploy::Args),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::CheckTargets(args) => targets::check_targets(args),
         Command::Dist(args) => dist::dist(args),
         Command::Screenshots(args) => screenshots::screenshots(args),
+        Command::DistRelay(args) => deploy::dist_relay(args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -204,6 +204,42 @@ pub const REDIS: Need = Need {
     test: Test::Program(&["redis-server"]),
     source: Source::Apt("redis-server"),
 };
+/// For the tests of what a relay keeps in a database.
+pub const POSTGRESQL: Need = Need {
+    name: "PostgreSQL",
+    why: "the tests of what a relay keeps in a database start one of their own",
+    // Its server is not on the path; this comes with it.
+    test: Test::Program(&["pg_ctlcluster", "postgres"]),
+    source: Source::Apt("postgresql"),
+};
+/// For checking the alert rules.
+pub const PROMTOOL: Need = Need {
+    name: "promtool",
+    why: "the alert rules are checked and tried with it",
+    test: Test::Program(&["promtool"]),
+    source: Source::Apt("prometheus"),
+};
+/// For checking the reverse proxy's settings.
+pub const CADDY: Need = Need {
+    name: "caddy",
+    why: "the settings for it are checked by it",
+    test: Test::Program(&["caddy"]),
+    source: Source::Apt("caddy"),
+};
+/// For checking the service unit.
+pub const SYSTEMD_ANALYZE: Need = Need {
+    name: "systemd-analyze",
+    why: "the relay's unit is checked with it",
+    test: Test::Program(&["systemd-analyze"]),
+    source: Source::Apt("systemd"),
+};
+/// For the relay's package.
+pub const DPKG_DEB: Need = Need {
+    name: "dpkg-deb",
+    why: "the relay's package is made with it",
+    test: Test::Program(&["dpkg-deb"]),
+    source: Source::Apt("dpkg"),
+};
 /// For the tests of voice between networks, which they make on Linux.
 pub const IPTABLES: Need = Need {
     name: "iptables",

@@ -55,8 +55,10 @@ pub fn test(args: Args) -> Result<ExitCode> {
             needs::PYTHON,
             needs::COTURN,
             needs::REDIS,
+            needs::POSTGRESQL,
             needs::IPTABLES,
         ]);
+        needs.extend(deploy::NEEDS);
         needs.extend(needs::WINDOW);
         needs.extend(needs::REAL_WINDOW);
         if args.long {
@@ -161,6 +163,11 @@ fn check_documents(steps: &mut Steps) {
         steps.run(doc.env("RUSTDOCFLAGS", "-D warnings"))
     });
     steps.take("documents", &[], |steps| docs::check(&steps.guard));
+    if cfg!(target_os = "linux") {
+        steps.take("deployment files", &deploy::NEEDS, |steps| {
+            deploy::check(&steps.guard)
+        });
+    }
 }
 
 /// Unit, integration, end-to-end and documentation tests; each starts the servers that it needs.

@@ -12,5 +12,6 @@ mod common;
 mod addresses;
 mod calls;
 mod config;
+mod deploy;
 mod operations;
 mod refusals;
