@@ -9,7 +9,7 @@ use anyhow::{Error, Result, anyhow};
 
 use crate::{
     cargo::{cargo, in_ci},
-    dist, docs, fuzz, locks,
+    deploy, dist, docs, fuzz, locks,
     needs::{self, Need},
     process::{Ended, Guard, Interrupt, run, run_reading, shown},
     tally::Tally,
