@@ -6,6 +6,7 @@ use neartalk_client::{
     Command, Engine, EngineConfig, EngineHandle, Fix, NotGiven, RelayUrl,
     location::{self, FixSender},
 };
+use neartalk_location::{State, Watch};
 use neartalk_shared::Place;
 use tauri::{
     AppHandle, Runtime,
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     error::CommandError,
     ipc::{ipc, tell},
+    location as native,
     settings::{Settings, SettingsPatch},
     store::Store,
     told::{AppEvent, AppStart, EngineEvent, MicrophonePermission, PlaceState, Platform},
@@ -59,6 +61,7 @@ impl Host {
             store,
             relay,
             place: PlaceState::default(),
+            watch: None,
             fix: None,
             session: None,
             publish,
@@ -142,6 +145,8 @@ struct Task<R: Runtime> {
     /// In place of the one that is kept.
     relay: Option<RelayUrl>,
     place: PlaceState,
+    /// While the place is followed.
+    watch: Option<Watch>,
     /// Where this device was last, for the next engine.
     fix: Option<Fix>,
     session: Option<Session>,
@@ -159,7 +164,15 @@ struct Session {
 impl<R: Runtime> Task<R> {
     async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         self.connect();
-        while let Some(request) = requests.recv().await {
+        loop {
+            let request = tokio::select! {
+                request = requests.recv() => request,
+                state = changed(&mut self.watch) => {
+                    self.stands(state);
+                    continue;
+                }
+            };
+            let Some(request) = request else { return };
             // Whoever has asked may be gone; that is nothing to act on.
             match request {
                 Request::Start(reply) => {
@@ -190,6 +203,7 @@ impl<R: Runtime> Task<R> {
                 }
                 Request::Shutdown(reply) => {
                     self.publish.send_replace(None);
+                    self.watch = None;
                     if let Some(session) = self.session.take() {
                         session.engine.shutdown().await;
                     }
@@ -286,12 +300,28 @@ impl<R: Runtime> Task<R> {
     }
 
     fn use_location(&mut self) {
-        self.change_place(PlaceState::Unavailable {
-            message: "This system can't tell where it is.".into(),
-        });
+        self.watch = Some(native::watch());
+        self.change_place(PlaceState::Finding);
+    }
+
+    /// The system has said how it stands with the place; nothing if it will say no more.
+    fn stands(&mut self, state: Option<State>) {
+        let Some(state) = state else {
+            self.watch = None;
+            return;
+        };
+        if let State::Live(reading) = &state {
+            self.take(Fix::measured(reading.place));
+        }
+        let place = PlaceState::from(state);
+        if place != self.place {
+            self.change_place(place);
+        }
     }
 
     fn place_by_hand(&mut self, place: Place, label: Option<String>) {
+        // What was chosen isn't to be moved by what is measured.
+        self.watch = None;
         let (lat, lon) = (place.lat(), place.lon());
         self.change_place(PlaceState::ByHand { lat, lon, label });
         self.take(Fix::by_hand(place));
@@ -310,6 +340,7 @@ impl<R: Runtime> Task<R> {
     }
 
     fn forget_everything(&mut self) {
+        self.watch = None;
         self.disconnect();
         self.kept = Settings::default();
         self.place = PlaceState::default();
@@ -327,5 +358,13 @@ impl<R: Runtime> Task<R> {
                 self.store.folder().display()
             ))
         })
+    }
+}
+
+/// Waits until it stands otherwise with a place that is followed.
+async fn changed(watch: &mut Option<Watch>) -> Option<State> {
+    match watch {
+        Some(watch) => watch.next().await,
+        None => std::future::pending().await,
     }
 }

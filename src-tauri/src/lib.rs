@@ -9,6 +9,7 @@ pub mod error;
 pub mod host;
 pub mod invite;
 pub mod ipc;
+pub mod location;
 pub mod settings;
 pub mod store;
 pub mod system;

@@ -1,6 +1,7 @@
 //! What the shell tells the window.
 
 use neartalk_client::Event;
+use neartalk_location::State;
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
@@ -81,7 +82,10 @@ pub enum PlaceState {
     /// It is being looked for.
     Finding,
     /// It is known, and followed.
-    Live,
+    Live {
+        /// How far off it may be, in whole metres, if the system says so.
+        accuracy_m: Option<u32>,
+    },
     /// It was chosen by hand.
     ByHand {
         /// Degrees north.
@@ -100,6 +104,22 @@ pub enum PlaceState {
         /// Why, and what to do.
         message: String,
     },
+}
+
+impl From<State> for PlaceState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Finding => Self::Finding,
+            State::Live(reading) => Self::Live {
+                // A float becomes the nearest number that there is.
+                accuracy_m: reading.accuracy_m.map(|metres| metres.ceil() as u32),
+            },
+            State::Denied => Self::Denied,
+            State::Unavailable(problem) => Self::Unavailable {
+                message: problem.to_string(),
+            },
+        }
+    }
 }
 
 /// Whether the microphone may be used.

@@ -125,11 +125,6 @@ fn what_is_no_good_is_refused_by_name_and_changes_nothing() {
             json!({ "notification": { "title": "", "body": "", "tag": "" } }),
             "unavailable",
         ),
-        (
-            "open_system_settings",
-            json!({ "section": "location" }),
-            "unavailable",
-        ),
     ] {
         let refused = shell.ask(command, arguments).unwrap_err();
         assert_eq!(refused["code"], code, "{command}: {refused}");

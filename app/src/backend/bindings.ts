@@ -760,7 +760,9 @@ export type PlaceState =
 /**  It is being looked for. */
 { state: "finding" } | 
 /**  It is known, and followed. */
-{ state: "live" } | 
+{ state: "live"; 
+/**  How far off it may be, in whole metres, if the system says so. */
+accuracy_m: number | null } | 
 /**  It was chosen by hand. */
 { state: "by_hand"; 
 /**  Degrees north. */

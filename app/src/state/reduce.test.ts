@@ -280,7 +280,9 @@ describe("the shell", () => {
     let state = reduceApp(initialState(), finding, 100);
     state = reduceApp(state, finding, 900);
     expect(state.findingSince).toBe(100);
-    expect(reduceApp(state, { type: "place", place: { state: "live" } }, 950).findingSince).toBeNull();
+    expect(
+      reduceApp(state, { type: "place", place: { state: "live", accuracy_m: null } }, 950).findingSince,
+    ).toBeNull();
   });
 
   it("brings its settings", () => {

@@ -8,7 +8,7 @@ function state(place: PlaceState, connection: ConnectionState, more: Partial<Sta
   return { ...begun, ready: true, connection, app: { ...begun.app, place }, ...more };
 }
 
-const LIVE: PlaceState = { state: "live" };
+const LIVE: PlaceState = { state: "live", accuracy_m: null };
 const ONLINE: ConnectionState = { state: "online" };
 const LOCATED = { located: { geohash_prefix: "u33d", radius: 500, grid_m: 100 } };
 

@@ -122,7 +122,12 @@ export const SCENARIOS: Record<string, Scenario> = {
       retry_in_ms: 15_000,
     },
   },
-  connecting: { nameless: true, place: { state: "live" }, talk: "none", connection: { state: "connecting" } },
+  connecting: {
+    nameless: true,
+    place: { state: "live", accuracy_m: 25 },
+    talk: "none",
+    connection: { state: "connecting" },
+  },
   "session-lost": { play: (world) => world.replaceSession("Brave Finch") },
   "renamed-out": { changesLeft: 0 },
   "rate-limited": {

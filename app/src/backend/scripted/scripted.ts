@@ -104,7 +104,7 @@ export class ScriptedBackend implements Backend {
     this.radius = scenario.radius ?? 500;
     this.settings.radius = this.radius;
     this.microphone = scenario.microphone ?? "granted";
-    this.place = scenario.place ?? { state: "live" };
+    this.place = scenario.place ?? { state: "live", accuracy_m: 25 };
     this.connection = scenario.connection ?? { state: "online" };
     this.actors = this.castFor(scenario);
   }
@@ -212,7 +212,7 @@ export class ScriptedBackend implements Backend {
     this.setPlace({ state: "finding" });
     if (this.scenario.finds === false) return;
     this.clock.after(500, () => {
-      this.setPlace({ state: "live" });
+      this.setPlace({ state: "live", accuracy_m: 25 });
       this.recall();
       this.locate();
       this.tell({ type: "history", messages: this.messages });

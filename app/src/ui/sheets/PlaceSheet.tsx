@@ -1,6 +1,7 @@
 import { LocateFixed } from "lucide-react";
 import { useId, useState } from "react";
 import { CITIES } from "../../data/places";
+import { distance } from "../../lib/format";
 import { type City, cityNear, findCities, formatPoint, type Point, parsePoint, plain } from "../../lib/place";
 import { attempt, useApp, world } from "../../state/store";
 import { show } from "../../state/ui";
@@ -61,6 +62,9 @@ export default function PlaceSheet() {
 
   return (
     <SheetFrame title={t("place.title")}>
+      {place.state === "live" && place.accuracy_m !== null && (
+        <p className="pb-1">{t("place.accuracy", { accuracy: distance(place.accuracy_m, language) })}</p>
+      )}
       <p className="text-text-2">{t("place.intro")}</p>
       <div className="mt-3 grid gap-3 wide:grid-cols-2">
         <div className="relative">

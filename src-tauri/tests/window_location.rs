@@ -1,0 +1,180 @@
+//! The real program and its real window, where the system tells the place: a GeoClue on a message bus of
+//! the test's own, which decides where one of two people is, and whether that may be known.
+//!
+//! `npm run build` in `app/` comes before, as the interface is built into the program.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests are tests"
+)]
+
+use std::{
+    env, fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use neartalk_rig::{
+    bus::Bus,
+    geoclue::{Call, GeoClue},
+    relay::Relay,
+    window::{Home, Screen, Window},
+};
+
+/// Somewhere in Berlin.
+const HERE: (f64, f64) = (52.5163, 13.3777);
+/// 222 m further north.
+const NEAR: (f64, f64) = (52.5183, 13.3777);
+/// 622 m further north than the first: in nobody's circle of 500 m. Nearer to the second than anybody
+/// travels in the time in which it is told, or the relay would refuse it.
+const AWAY: (f64, f64) = (52.5219, 13.3777);
+
+/// One at a time: a window needs much of a small machine.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A relay that lets people walk as often as a test wants.
+fn relay() -> Relay {
+    let program = Relay::program().unwrap();
+    let mut command = Command::new(AsRef::<Path>::as_ref(&program));
+    command.args(["--listen", "127.0.0.1:0"]);
+    command.args(["--location-interval", "100ms", "--location-burst", "50"]);
+    Relay::run(&mut command).unwrap()
+}
+
+/// Opens the window of somebody whose system's bus this is.
+fn open(name: &str, screen: &Screen, relay: &Relay, bus: &Bus) -> Window {
+    open_with(name, screen, relay, bus, |_, _| {})
+}
+
+fn open_with(
+    name: &str,
+    screen: &Screen,
+    relay: &Relay,
+    bus: &Bus,
+    prepare: impl FnOnce(&mut Command, &Path),
+) -> Window {
+    let program = Path::new(env!("CARGO_BIN_EXE_neartalk"));
+    let home = Home::create().unwrap();
+    let config = home.config();
+    Window::open(name, program, screen, home, |command| {
+        command.env("NEARTALK_RELAY", relay.url());
+        command.env("PULSE_SERVER", "unix:/nonexistent");
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", bus.address());
+        prepare(command, &config);
+    })
+    .unwrap()
+}
+
+fn move_to(geoclue: &GeoClue, (lat, lon): (f64, f64)) {
+    geoclue.move_to(lat, lon, 20.0).unwrap();
+}
+
+fn stand_at(window: &Window, (lat, lon): (f64, f64)) {
+    let place = format!("{lat}, {lon}");
+    window.writes("textbox", "Coordinates", &place).unwrap();
+    window.press("button", "Be here").unwrap();
+    window.sees_no_more("dialog", "*").unwrap();
+}
+
+#[test]
+fn one_press_leads_to_a_live_place_and_walking_away_is_seen() {
+    let _turn = turn();
+    let screen = Screen::start(1280, 900).unwrap();
+    let (relay, bus) = (relay(), Bus::start().unwrap());
+    let geoclue = GeoClue::start(&bus).unwrap();
+    let anna = open("Anna", &screen, &relay, &bus);
+    anna.press("button", "Choose a place by hand").unwrap();
+    stand_at(&anna, HERE);
+
+    let ben = open("Ben", &screen, &relay, &bus);
+    ben.press("button", "Use my location").unwrap();
+    ben.reads("Finding where you are").unwrap();
+    // The name by which the packages' `.desktop` file is known, so that the desktop knows who asks.
+    assert_eq!(geoclue.is_started().unwrap(), "NearTalk");
+    move_to(&geoclue, NEAR);
+    ben.sees("button", "Place: Live location. Change.").unwrap();
+    for window in [&anna, &ben] {
+        window.reads("500 m · 1 person").unwrap();
+    }
+    ben.press("button", "Place: Live location. Change.")
+        .unwrap();
+    ben.reads("Your device knows its place to within 20 m.")
+        .unwrap();
+    ben.press("button", "Close").unwrap();
+
+    // What leaves the device is late by up to 20 s, so that nobody learns from it when a border was
+    // crossed.
+    move_to(&geoclue, AWAY);
+    for window in [&anna, &ben] {
+        window.reads("500 m · nobody").unwrap();
+    }
+
+    // A place by hand isn't moved by what is measured, which nobody asks for any more.
+    ben.press("button", "Place: Live location. Change.")
+        .unwrap();
+    stand_at(&ben, HERE);
+    assert_eq!(geoclue.next().unwrap(), Call::Stop);
+    assert_eq!(geoclue.next().unwrap(), Call::DeleteClient);
+    for window in [&anna, &ben] {
+        window.reads("500 m · 1 person").unwrap();
+    }
+    let printed = ben.printed();
+    for part in ["52.51", "52.52", "13.37"] {
+        assert!(!printed.contains(part), "{printed}");
+    }
+}
+
+#[test]
+fn why_there_is_no_place_is_said_and_what_to_do() {
+    let _turn = turn();
+    let screen = Screen::start(1280, 900).unwrap();
+    let (relay, bus) = (relay(), Bus::start().unwrap());
+    let ben = open_with("Ben", &screen, &relay, &bus, |command, folder| {
+        command.env("XDG_CURRENT_DESKTOP", "GNOME");
+        let programs = folder.join("programs");
+        fs::create_dir_all(&programs).unwrap();
+        let settings = programs.join("gnome-control-center");
+        // What it writes to standard error is what the window prints.
+        fs::write(&settings, "#!/bin/sh\necho \"settings at $1\" >&2\n").unwrap();
+        fs::set_permissions(&settings, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", programs.display()));
+    });
+    ben.press("button", "Use my location").unwrap();
+    ben.reads("This system has no location service. Install GeoClue")
+        .unwrap();
+    // Once it is installed, nothing more is to be pressed.
+    let mut geoclue = GeoClue::start(&bus).unwrap();
+    ben.reads("Finding where you are").unwrap();
+    geoclue.is_started().unwrap();
+    move_to(&geoclue, HERE);
+    ben.sees("button", "Place: Live location. Change.").unwrap();
+
+    geoclue.die().unwrap();
+    ben.reads("The system's location service has stopped.")
+        .unwrap();
+    geoclue.come_back().unwrap();
+    ben.sees("button", "Place: Live location. Change.").unwrap();
+
+    geoclue.allow(false).unwrap();
+    ben.reads("NearTalk can't see where you are.").unwrap();
+    ben.press("button", "Open settings").unwrap();
+    ben.prints("settings at location").unwrap();
+    geoclue.allow(true).unwrap();
+    move_to(&geoclue, NEAR);
+    ben.sees("button", "Place: Live location. Change.").unwrap();
+
+    // Whoever erases everything is followed no longer. All calls but the last have been looked at.
+    geoclue.is_started().unwrap();
+    ben.eval("[1, 2, 3].map(() => document.querySelector('header button').click())")
+        .unwrap();
+    ben.sees("button", "Use my location").unwrap();
+    assert_eq!(geoclue.next().unwrap(), Call::Stop);
+    assert_eq!(geoclue.next().unwrap(), Call::DeleteClient);
+}
