@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Lets in from one address whatever these tests need.
-const CROWDED: [&str; 12] = [
+const CROWDED: [&str; 16] = [
     "--messages-per-minute",
     "100000",
     "--location-burst",
@@ -28,6 +28,11 @@ const CROWDED: [&str; 12] = [
     "100000",
     "--log",
     "warn",
+    // Everyone says the same.
+    "--repeats-per-address",
+    "0",
+    "--repeats-per-cell",
+    "0",
 ];
 
 /// A crowd takes a while, on a small machine that does other things as well.
