@@ -5,7 +5,7 @@ use neartalk_location::Watch;
 /// What the `.desktop` file of the packages is called, without its ending: by it the desktop knows who
 /// asks.
 #[cfg(target_os = "linux")]
-pub const DESKTOP_ID: &str = "NearTalk";
+pub const DESKTOP_ID: &str = "neartalk";
 
 /// Follows the place by this system's way.
 #[cfg(target_os = "linux")]

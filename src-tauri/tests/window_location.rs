@@ -96,7 +96,7 @@ fn one_press_leads_to_a_live_place_and_walking_away_is_seen() {
     ben.press("button", "Use my location").unwrap();
     ben.reads("Finding where you are").unwrap();
     // The name by which the packages' `.desktop` file is known, so that the desktop knows who asks.
-    assert_eq!(geoclue.is_started().unwrap(), "NearTalk");
+    assert_eq!(geoclue.is_started().unwrap(), "neartalk");
     move_to(&geoclue, NEAR);
     ben.sees("button", "Place: Live location. Change.").unwrap();
     for window in [&anna, &ben] {

@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// The type of each HTTP golden file; those of frames are told by their folder.
-const HTTP_TYPES: [(&str, &str); 10] = [
+const HTTP_TYPES: [(&str, &str); 12] = [
+    ("error.428", "ErrorBody"),
     ("error.429", "ErrorBody"),
     ("health.200", "Health"),
     ("health.503", "Health"),
@@ -26,6 +27,7 @@ const HTTP_TYPES: [(&str, &str); 10] = [
     ("nearby.200", "Nearby"),
     ("session_create", "CreateSession"),
     ("session_create.201", "CreatedSession"),
+    ("session_create.proof", "CreateSession"),
     ("session_username", "ChangeUsername"),
     ("session_username.200", "UsernameChanged"),
 ];
