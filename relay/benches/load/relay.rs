@@ -14,13 +14,17 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::machine::Cores;
 
 /// Limits that a generator on one address must not run into.
-const LIMITS: [(&str, &str); 6] = [
+const LIMITS: [(&str, &str); 9] = [
     ("--sockets-per-address", "60000"),
     ("--sessions-per-minute", "1000000"),
     ("--session-burst", "1000000"),
     ("--requests-per-second", "1000000"),
     ("--request-burst", "1000000"),
     ("--messages-per-minute", "100000"),
+    // Everybody says the same.
+    ("--repeats-per-address", "0"),
+    ("--repeats-per-cell", "0"),
+    ("--proof-of-work", "never"),
 ];
 
 /// How long a relay may take to come up or to drain.
