@@ -19,7 +19,7 @@ use crate::{
 
 /// Make packages of the app. They lie in `target/packages` then.
 ///
-/// The environment variable NEARTALK_DEFAULT_RELAY, an address such as https://relay.example, names
+/// The environment variable NEARTALK_DEFAULT_RELAY, an address such as <https://relay.example>, names
 /// the relay that the app goes to until somebody chooses another.
 #[derive(clap::Args)]
 pub struct Args {

@@ -26,17 +26,17 @@ impl Feed {
         }
     }
 
-    /// See [`Room::own_sessions`].
+    /// See `Room::own_sessions`.
     pub async fn own_sessions(&self) -> Vec<(SessionKey, Stamp)> {
         self.request(Input::OwnSessions).await.unwrap_or_default()
     }
 
-    /// See [`Room::republish`]. What there is to tell is on its way to the store when this returns.
+    /// See `Room::republish`. What there is to tell is on its way to the store when this returns.
     pub async fn republish(&self) -> Vec<Region> {
         self.request(Input::Republish).await.unwrap_or_default()
     }
 
-    /// Does what another relay asks for. `attend` is as [`Storage::attend`].
+    /// Does what another relay asks for. `attend` is as `Storage::attend`.
     pub async fn answer(
         &self,
         from: NodeId,

@@ -58,7 +58,7 @@ pub struct Flags {
     pub listen: Vec<SocketAddr>,
 
     /// The address at which clients reach --turn-listen, where it is not that one: behind a NAT, or
-    /// when that is 0.0.0.0 or [::]. One of IPv4, one of IPv6, or both.
+    /// when that is 0.0.0.0 or `[::]`. One of IPv4, one of IPv6, or both.
     #[arg(
         id = "turn_external_ip",
         long = "turn-external-ip",

@@ -1,8 +1,8 @@
 //! Many relays with one Redis behind them.
 //!
-//! What each relay's room decides goes to Redis in its order, in pipelines ([`writer`]); what others
-//! do comes back over sharded channels, one per [region](super::region) ([`pump`]); and the
-//! [`keeper`] keeps the connection, the subscriptions and the sign of life. A lost connection is
+//! What each relay's room decides goes to Redis in its order, in pipelines (`writer`); what others
+//! do comes back over sharded channels, one per [region](super::region) (`pump`); and the
+//! `keeper` keeps the connection, the subscriptions and the sign of life. A lost connection is
 //! answered with a new one, over which everything is told again, so nothing depends on what was on
 //! its way when the old one broke.
 
