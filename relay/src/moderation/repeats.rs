@@ -85,9 +85,8 @@ impl Repeats {
     ) -> Result<(), TooMuch> {
         self.sweep(now);
         let limits = self.limits;
-        let folded = fold(text);
         let key = (limits.per_address > 0 || limits.per_cell > 0)
-            .then(|| self.key(&folded, cell))
+            .then(|| self.key(&fold(text), cell))
             .flatten();
         if let Some(said) = key.and_then(|key| self.texts.get(&key)) {
             let own = said.by.iter().filter(|by| **by == origin).count();
