@@ -6,20 +6,27 @@
 
 mod proxy;
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use tokio::time::sleep;
 use zbus::{
     Connection,
     connection::Builder,
-    fdo::{DBusProxy, NameOwnerChangedStream, PropertiesChanged, PropertiesProxy},
+    export::ordered_stream::{OrderedStreamExt, join},
+    fdo::{
+        DBusProxy, NameOwnerChangedStream, PropertiesChanged, PropertiesChangedStream,
+        PropertiesProxy,
+    },
     names::InterfaceName,
     proxy::CacheProperties,
     zvariant::{ObjectPath, OwnedValue},
 };
 
-use self::proxy::{CLIENT, ClientProxy, EXACT, LOCATION, LocationUpdated, ManagerProxy, SERVICE};
+use self::proxy::{
+    CLIENT, ClientProxy, EXACT, LOCATION, LocationUpdated, LocationUpdatedStream, ManagerProxy,
+    SERVICE,
+};
 use crate::{LocationProvider, Problem, Reading, Report, Reporter, Watch, channel};
 
 /// After a failure that nothing announces the end of, it is tried again.
@@ -64,6 +71,12 @@ impl LocationProvider for GeoClue {
         tokio::spawn(self.clone().run(reporter));
         watch
     }
+}
+
+/// What a client tells.
+enum Told {
+    Move(LocationUpdated),
+    Change(PropertiesChanged),
 }
 
 /// Why following a client has ended.
@@ -173,8 +186,9 @@ impl GeoClue {
             .build()
             .await?;
         // Before it starts: the first place may come before the answer that it has.
-        let mut moves = client.receive_location_updated().await?;
-        let mut changes = properties.receive_properties_changed().await?;
+        let moves = client.receive_location_updated().await?;
+        let changes = properties.receive_properties_changed().await?;
+        let mut told = pin!(in_order(moves, changes));
         client.set_desktop_id(&self.desktop_id).await?;
         client.set_requested_accuracy_level(EXACT).await?;
 
@@ -193,7 +207,7 @@ impl GeoClue {
                     start?;
                     started = true;
                 }
-                change = owners.next() => {
+                change = StreamExt::next(owners) => {
                     let change = change.ok_or_else(lost)?;
                     let change = change.args()?;
                     // One that comes from nothing is the one that was called.
@@ -201,22 +215,32 @@ impl GeoClue {
                         return Ok(Ended::Gone);
                     }
                 }
-                update = moves.next() => {
-                    let update = update.ok_or_else(lost)?;
-                    if let Some(reading) = read(bus, &update).await? {
-                        *restarts = 0;
-                        reporter.report(Report::Reading(reading));
+                told = StreamExt::next(&mut told) => match told.ok_or_else(lost)? {
+                    Told::Move(update) => {
+                        if let Some(reading) = read(bus, &update).await? {
+                            *restarts = 0;
+                            reporter.report(Report::Reading(reading));
+                        }
                     }
-                }
-                change = changes.next() => {
-                    let change = change.ok_or_else(lost)?;
-                    if let Some(report) = leave(&change)? {
-                        reporter.report(report);
+                    Told::Change(change) => {
+                        if let Some(report) = leave(&change)? {
+                            reporter.report(report);
+                        }
                     }
                 }
             }
         }
     }
+}
+
+/// In the order in which the service has said it: that it tells, a place, that it tells no more.
+fn in_order(
+    moves: LocationUpdatedStream,
+    changes: PropertiesChangedStream,
+) -> impl Stream<Item = Told> {
+    let moves = OrderedStreamExt::map(moves, Told::Move);
+    let changes = OrderedStreamExt::map(changes, Told::Change);
+    OrderedStreamExt::into_stream(join(moves, changes))
 }
 
 /// The place that an update leads to. None if it is none, or there is another by now.
@@ -263,7 +287,7 @@ fn leave(change: &PropertiesChanged) -> zbus::Result<Option<Report>> {
 /// Waits until the service is there, again or for the first time.
 async fn appears(owners: &mut NameOwnerChangedStream) -> zbus::Result<()> {
     loop {
-        let change = owners.next().await.ok_or_else(lost)?;
+        let change = StreamExt::next(owners).await.ok_or_else(lost)?;
         if change.args()?.new_owner().is_some() {
             return Ok(());
         }
