@@ -7,14 +7,20 @@
 //! | system | what is asked |
 //! |---|---|
 //! | Linux | GeoClue2, over the system's message bus |
+//! | macOS | Core Location |
+//! | Windows | the Geolocator |
 //!
-//! Another system's way reports to a [`channel`] as this does.
+//! Another system's way reports to a [`channel`] as these do.
 //!
 //! What is told here is the device's own place, for this device alone: it is for the engine to decide
 //! what others may know of it. Nothing here logs a place.
 
+#[cfg(any(target_os = "macos", test))]
+pub mod core_location;
 #[cfg(target_os = "linux")]
 pub mod geoclue;
+#[cfg(any(windows, test))]
+pub mod geolocator;
 mod state;
 mod tracker;
 mod watch;
