@@ -70,6 +70,19 @@ impl System {
         )
     }
 
+    /// Copies a file there, and gives its path as programs there see it.
+    ///
+    /// # Errors
+    /// When it can't be read, or there is no room.
+    pub fn copy(&self, file: &Path) -> Result<PathBuf> {
+        let name = file.file_name().context("only a file is copied")?;
+        let inside = Path::new("/var/tmp").join(name);
+        let outside = inside.strip_prefix("/").unwrap_or(&inside);
+        fs::copy(file, self.folder.join(outside))
+            .with_context(|| format!("copying {}", file.display()))?;
+        Ok(inside)
+    }
+
     /// Installs packages, by name or by the path of a file of this machine, with what they depend on
     /// and nothing else.
     ///
@@ -78,11 +91,7 @@ impl System {
     pub fn install(&self, package: &OsStr) -> Result<()> {
         let file = Path::new(package);
         let package = if file.is_absolute() {
-            let name = file.file_name().context("a package is a file")?;
-            let inside = Path::new("/var/tmp").join(name);
-            let outside = inside.strip_prefix("/").unwrap_or(&inside);
-            fs::copy(file, self.folder.join(outside))?;
-            inside.to_string_lossy().into_owned()
+            self.copy(file)?.to_string_lossy().into_owned()
         } else {
             package.to_string_lossy().into_owned()
         };

@@ -27,9 +27,12 @@ const LIMIT: u64 = 15_000_000;
 /// Somewhere in Berlin.
 const HERE: &str = "52.5163, 13.3777";
 
+/// What both install.
+const PROGRAM: &str = "/usr/bin/neartalk";
+
 /// What both put in the same places.
 const FILES: [&str; 9] = [
-    "/usr/bin/neartalk",
+    PROGRAM,
     "/usr/share/applications/neartalk.desktop",
     "/usr/share/icons/hicolor/32x32/apps/neartalk.png",
     "/usr/share/icons/hicolor/64x64/apps/neartalk.png",
@@ -177,20 +180,15 @@ fn the_rpm_says_what_it_is_and_what_it_needs() {
     }
 }
 
-#[test]
-fn a_system_with_nothing_else_installs_the_deb_and_opens_the_window() {
-    let system = System::create().unwrap();
-    system.install(package("NEARTALK_DEB").as_os_str()).unwrap();
-    let missing = system.run("ldd", &["/usr/bin/neartalk"]).unwrap();
+/// Opens the program that is installed there, and goes as far as a relay.
+fn opens_in(system: &System) {
+    let missing = system.run("ldd", &[PROGRAM]).unwrap();
     assert!(!missing.contains("not found"), "{missing}");
-    // What looks at the window comes after what the package itself brought.
-    system.install("webkit2gtk-driver".as_ref()).unwrap();
-
     let screen = Screen::start(1280, 900).unwrap();
     let relay = Relay::start(&[]).unwrap();
-    let program = Path::new("/usr/bin/neartalk");
     let home = Home::create().unwrap();
-    let window = Window::open_in(&system, "Anna", program, &screen, home, |command| {
+    let program = Path::new(PROGRAM);
+    let window = Window::open_in(system, "Anna", program, &screen, home, |command| {
         command.env("NEARTALK_RELAY", relay.url());
         command.env("PULSE_SERVER", "unix:/nonexistent");
     })
@@ -199,4 +197,25 @@ fn a_system_with_nothing_else_installs_the_deb_and_opens_the_window() {
     window.writes("textbox", "Coordinates", HERE).unwrap();
     window.press("button", "Be here").unwrap();
     window.reads("You are the first one here.").unwrap();
+}
+
+#[test]
+fn a_system_with_nothing_else_installs_either_and_opens_the_window() {
+    let system = System::create().unwrap();
+    system.install(package("NEARTALK_DEB").as_os_str()).unwrap();
+    // What looks at the window comes after what the package itself brought.
+    system.install("webkit2gtk-driver".as_ref()).unwrap();
+    opens_in(&system);
+
+    // What it has brought stays, but for itself.
+    system.run("dpkg", &["--remove", "neartalk"]).unwrap();
+    system.run("test", &["!", "-e", PROGRAM]).unwrap();
+    system.install("rpm".as_ref()).unwrap();
+    let inside = system.copy(&package("NEARTALK_RPM")).unwrap();
+    // It names what it needs as Fedora and openSUSE do; here that came with the .deb.
+    let how = ["--install", "--nodeps", inside.to_str().unwrap()];
+    system.run("rpm", &how).unwrap();
+    let owner = system.run("rpm", &["--query", "--file", PROGRAM]).unwrap();
+    assert!(owner.starts_with("neartalk-"), "{owner}");
+    opens_in(&system);
 }

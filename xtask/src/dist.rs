@@ -25,8 +25,8 @@ use crate::{
 pub struct Args {
     /// What to make; without it, what people on this system install.
     kinds: Vec<Kind>,
-    /// Also install the .deb in a system of its own and open the window there, and look into the
-    /// .rpm; needs Linux, root and the Debian mirror.
+    /// Also look into the .deb and the .rpm, install each in a system of its own and open the window
+    /// there; needs Linux, root and the Debian mirror.
     #[arg(long)]
     check: bool,
     /// Install what the operating system lacks without asking.
@@ -318,7 +318,15 @@ fn take(package: &Path, to: &Path, guard: &Guard) -> Result<PathBuf> {
 
 /// Installs them, and opens the window: `src-tauri/tests/packages.rs`.
 fn check(packages: &[PathBuf], guard: &Guard) -> Result<()> {
-    let mut test = cargo(&["test", "-p", "neartalk-app", "--test", "packages"]);
+    // With what all tests are built with, which may be there already.
+    let arguments = [
+        "test",
+        "--workspace",
+        "--all-features",
+        "--test",
+        "packages",
+    ];
+    let mut test = cargo(&arguments);
     for (kind, variable) in [(Kind::Deb, "NEARTALK_DEB"), (Kind::Rpm, "NEARTALK_RPM")] {
         let ending = kind.names().1;
         let package = packages
