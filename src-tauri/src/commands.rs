@@ -9,7 +9,7 @@ use crate::{
     host::Host,
     invite,
     settings::{Settings, SettingsPatch},
-    system::{self, Section},
+    system::{self, Device, Section},
     told::{AppStart, MicrophonePermission, Notification},
 };
 
@@ -68,15 +68,20 @@ pub async fn place_by_hand(
 /// Asks for the microphone where the system wants that.
 #[tauri::command]
 #[specta::specta]
-pub async fn ask_microphone() -> Result<MicrophonePermission, CommandError> {
-    Ok(system::ask_microphone())
+pub async fn ask_microphone(
+    device: State<'_, Device>,
+) -> Result<MicrophonePermission, CommandError> {
+    system::ask_microphone(&device).await
 }
 
 /// Opens the system's own settings.
 #[tauri::command]
 #[specta::specta]
-pub async fn open_system_settings(section: Section) -> Result<(), CommandError> {
-    system::open_settings(section)
+pub async fn open_system_settings(
+    device: State<'_, Device>,
+    section: Section,
+) -> Result<(), CommandError> {
+    system::open_settings(&device, section).await
 }
 
 /// Opens a link outside, after the person has agreed.

@@ -20,7 +20,8 @@ use crate::{
     location as native,
     settings::{Settings, SettingsPatch},
     store::Store,
-    told::{AppEvent, AppStart, EngineEvent, MicrophonePermission, PlaceState, Platform},
+    system,
+    told::{AppEvent, AppStart, EngineEvent, PlaceState, Platform},
 };
 
 /// Requests that can wait for the task.
@@ -229,8 +230,12 @@ impl<R: Runtime> Task<R> {
         }
         let (engine, mut events) = Engine::start(config, stream);
         let app = self.app.clone();
+        #[cfg(mobile)]
+        let mut calls = crate::phone::Calls::new(app.clone());
         let teller = async_runtime::spawn(async move {
             while let Some(event) = events.recv().await {
+                #[cfg(mobile)]
+                calls.hear(&event).await;
                 tell(&app, &EngineEvent(event));
             }
         });
@@ -264,7 +269,7 @@ impl<R: Runtime> Task<R> {
             version: env!("CARGO_PKG_VERSION").into(),
             settings: self.settings(),
             place: self.place.clone(),
-            microphone: MicrophonePermission::Granted,
+            microphone: system::MICROPHONE_AT_START,
             can_global_key: false,
             can_autostart: false,
         }
@@ -300,7 +305,7 @@ impl<R: Runtime> Task<R> {
     }
 
     fn use_location(&mut self) {
-        self.watch = Some(native::watch());
+        self.watch = Some(native::watch(&self.app));
         self.change_place(PlaceState::Finding);
     }
 

@@ -10,6 +10,8 @@ pub mod host;
 pub mod invite;
 pub mod ipc;
 pub mod location;
+#[cfg(mobile)]
+mod phone;
 pub mod settings;
 pub mod store;
 pub mod system;
@@ -36,7 +38,10 @@ pub fn run() -> anyhow::Result<()> {
     start_logging();
     settings::check_build().context("NEARTALK_DEFAULT_RELAY when this was built")?;
     let relay = relay_override()?;
-    let app = builder::<tauri::Wry>()
+    let app = builder::<tauri::Wry>();
+    #[cfg(mobile)]
+    let app = app.plugin(tauri_plugin_neartalk_mobile::init());
+    let app = app
         .setup(move |app| {
             let store = Store::new(app.path().app_config_dir()?);
             app.manage(Host::start(app.handle().clone(), store, relay));
@@ -53,15 +58,6 @@ pub fn run() -> anyhow::Result<()> {
         }
     });
     Ok(())
-}
-
-/// Opens the window on a phone, where the system calls the library instead of starting a program.
-#[cfg(mobile)]
-#[tauri::mobile_entry_point]
-fn open_on_phone() {
-    if let Err(error) = run() {
-        tracing::error!("NearTalk can't start: {error:#}");
-    }
 }
 
 /// Closes the window, and says goodbye to the relay, when the system or a terminal ends the program.
@@ -82,7 +78,10 @@ async fn exit_when_told(app: AppHandle) {
 
 /// The application without what a test must not have.
 pub fn builder<R: Runtime>() -> Builder<R> {
-    Builder::<R>::new().invoke_handler(ipc::ipc::<R>().invoke_handler())
+    let builder = Builder::<R>::new().invoke_handler(ipc::ipc::<R>().invoke_handler());
+    #[cfg(desktop)]
+    let builder = builder.manage(system::Device);
+    builder
 }
 
 /// The relay that `NEARTALK_RELAY` names, in place of the one that was chosen in the window.

@@ -8,6 +8,7 @@ mod docs;
 mod fuzz;
 mod locks;
 mod needs;
+mod phone_code;
 #[cfg(test)]
 mod phones;
 mod process;

@@ -121,6 +121,21 @@ pub const PYTHON: Need = Need {
     test: Test::Program(&["python3"]),
     source: Source::Apt("python3"),
 };
+/// For checking the phones' own code.
+pub const PHONES: [Need; 2] = [
+    Need {
+        name: "java",
+        why: "the Kotlin compiler that checks the phones' code runs on it",
+        test: Test::Program(&["java"]),
+        source: Source::Apt("default-jre-headless"),
+    },
+    Need {
+        name: "pip3",
+        why: "it fetches what checks the phones' code",
+        test: Test::Program(&["pip3"]),
+        source: Source::Apt("python3-pip"),
+    },
+];
 /// For the tests of voice with a browser.
 pub const CHROMIUM: Need = Need {
     name: "chromium",

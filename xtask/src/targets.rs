@@ -12,7 +12,7 @@ use anyhow::{Result, bail, ensure};
 use self::{compiler::Compiler, stand_ins::StandIns};
 use crate::{
     cargo::{root, target_dir},
-    needs,
+    needs, phone_code,
     process::{Ended, Guard, Interrupt, run, shown},
 };
 
@@ -48,10 +48,10 @@ struct Platform {
 }
 
 impl Platform {
-    /// The app; and where there are terminals, what runs in those, too. Of phones the engine, so far.
+    /// The app; and where there are terminals, what runs in those, too.
     fn packages(&self) -> &'static [&'static str] {
         if self.is_phone {
-            &["neartalk-client"]
+            &["neartalk-app"]
         } else {
             &["neartalk-app", "neartalk-client", "neartalk-relay", "xtask"]
         }
@@ -64,6 +64,9 @@ pub struct Args {
     /// Also plant an error into what only one platform compiles, for each, and see that it is found.
     #[arg(long)]
     planted: bool,
+    /// Also check what phones run besides: Kotlin against stubs of Android and Tauri, Swift by a parser.
+    #[arg(long)]
+    phone_code: bool,
     /// Only these targets, such as aarch64-linux-android.
     targets: Vec<String>,
 }
@@ -75,6 +78,10 @@ pub fn check_targets(args: Args) -> Result<ExitCode> {
         deadline: None,
     };
     let platforms = chosen(&args.targets)?;
+    if args.phone_code {
+        needs::provide(&needs::PHONES, false)?;
+        phone_code::check(&guard)?;
+    }
     check(&platforms, args.planted, &guard)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -115,9 +122,6 @@ fn check(platforms: &[&Platform], with_planted: bool, guard: &Guard) -> Result<(
         let mut command = compiler.check(target);
         for package in platform.packages() {
             command.args(["-p", package]);
-        }
-        if platform.is_phone {
-            command.arg("--no-default-features");
         }
         command.env("CARGO_TARGET_DIR", work.join("build"));
         stand_ins.serve(&mut command, platform);

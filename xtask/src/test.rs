@@ -11,6 +11,7 @@ use crate::{
     cargo::{cargo, in_ci},
     deploy, dist, docs, fuzz, locks,
     needs::{self, Need},
+    phone_code,
     process::{Ended, Guard, Interrupt, run, run_reading, shown},
     tally::Tally,
     targets, typescript, workflows,
@@ -62,6 +63,7 @@ pub fn test(args: Args) -> Result<ExitCode> {
         needs.extend(needs::WINDOW);
         needs.extend(needs::REAL_WINDOW);
         if args.long {
+            needs.extend(needs::PHONES);
             needs.extend(needs::PACKAGES);
         }
     }
@@ -90,6 +92,10 @@ pub fn test(args: Args) -> Result<ExitCode> {
         steps.take("fuzzing", &needs, |steps| fuzz::fuzz(&steps.guard));
         steps.take("other platforms", &needs, |steps| {
             targets::check_all(&steps.guard)
+        });
+        let [java, pip] = needs::PHONES;
+        steps.take("phones' own code", &[java, pip, needs::PYTHON], |steps| {
+            phone_code::check(&steps.guard)
         });
         let needs = [needs::NODE, needs::NPM].into_iter();
         let needs: Vec<Need> = needs.chain(needs::PACKAGES).collect();

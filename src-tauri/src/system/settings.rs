@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use specta::Type;
 
+use super::Device;
 use crate::error::CommandError;
 
 /// A part of the system's settings.
@@ -19,14 +20,14 @@ pub enum Section {
 
 /// Opens them at a section, or as near to it as the system can be told.
 #[cfg(target_os = "linux")]
-pub fn open_settings(section: Section) -> Result<(), CommandError> {
+pub async fn open_settings(_: &Device, section: Section) -> Result<(), CommandError> {
     let desktop = std::env::var("XDG_CURRENT_DESKTOP").unwrap_or_default();
     linux::open(linux::programs(&desktop, section))
 }
 
 /// Opens them at a section.
 #[cfg(target_os = "macos")]
-pub fn open_settings(section: Section) -> Result<(), CommandError> {
+pub async fn open_settings(_: &Device, section: Section) -> Result<(), CommandError> {
     super::open(match section {
         Section::Location => {
             "x-apple.systempreferences:com.apple.preference.security?Privacy_LocationServices"
@@ -40,7 +41,7 @@ pub fn open_settings(section: Section) -> Result<(), CommandError> {
 
 /// Opens them at a section.
 #[cfg(windows)]
-pub fn open_settings(section: Section) -> Result<(), CommandError> {
+pub async fn open_settings(_: &Device, section: Section) -> Result<(), CommandError> {
     super::open(match section {
         Section::Location => "ms-settings:privacy-location",
         Section::Microphone => "ms-settings:privacy-microphone",
@@ -48,12 +49,10 @@ pub fn open_settings(section: Section) -> Result<(), CommandError> {
     })
 }
 
-/// Says that this is still to be done by hand.
+/// Opens what they have on this app, wherever in it the section stands.
 #[cfg(mobile)]
-pub fn open_settings(_: Section) -> Result<(), CommandError> {
-    Err(CommandError::unavailable(
-        "Open the settings of your system by hand.",
-    ))
+pub async fn open_settings(phone: &Device, _: Section) -> Result<(), CommandError> {
+    phone.open_settings().await.map_err(super::phone_failed)
 }
 
 /// Settings are a program of the desktop's there, each desktop having one of its own.

@@ -18,8 +18,8 @@ use crate::process::{Ended, Guard, run_reading, shown};
 const PLACES: [(&str, &str); 4] = [
     ("windows", "src-tauri/src/lib.rs"),
     ("macos", "src-tauri/src/lib.rs"),
-    ("ios", "client/src/lib.rs"),
-    ("android", "client/src/lib.rs"),
+    ("ios", "src-tauri/src/lib.rs"),
+    ("android", "src-tauri/src/lib.rs"),
 ];
 
 /// Folders that no build reads.

@@ -1,0 +1,61 @@
+//! What is different on a phone: how the app starts, and what the system has to know of a call, so that
+//! sound goes where calls go, and on while the screen is dark.
+
+use neartalk_client::{Event, voice::VoicePhase};
+use tauri::{AppHandle, Manager as _, Runtime, async_runtime};
+use tauri_plugin_neartalk_mobile::Mobile;
+
+/// Opens the window: there the system calls the library instead of starting a program.
+#[tauri::mobile_entry_point]
+fn open() {
+    if let Err(error) = crate::run() {
+        tracing::error!("NearTalk can't start: {error:#}");
+    }
+}
+
+/// What Android shows while a call goes on.
+const TITLE: &str = "NearTalk";
+const TEXT: &str = "Voice is on. People in your circle can hear you when you talk.";
+
+/// Tells the phone when calls begin and end, and that the last has ended when this is dropped.
+pub(crate) struct Calls<R: Runtime> {
+    app: AppHandle<R>,
+    is_on: bool,
+}
+
+impl<R: Runtime> Calls<R> {
+    pub(crate) fn new(app: AppHandle<R>) -> Self {
+        Self { app, is_on: false }
+    }
+
+    /// What the engine tells.
+    pub(crate) async fn hear(&mut self, event: &Event) {
+        let Event::Voice(status) = event else { return };
+        let is_on = status.phase != VoicePhase::Off;
+        if is_on != self.is_on {
+            self.is_on = is_on;
+            tell(&self.app, is_on).await;
+        }
+    }
+}
+
+impl<R: Runtime> Drop for Calls<R> {
+    fn drop(&mut self) {
+        if self.is_on {
+            let app = self.app.clone();
+            async_runtime::spawn(async move { tell(&app, false).await });
+        }
+    }
+}
+
+async fn tell<R: Runtime>(app: &AppHandle<R>, is_on: bool) {
+    let phone = app.state::<Mobile<R>>();
+    let told = if is_on {
+        phone.begin_voice(TITLE, TEXT).await
+    } else {
+        phone.end_voice().await
+    };
+    if let Err(error) = told {
+        tracing::warn!(%error, "the phone does not know of the call");
+    }
+}
