@@ -13,6 +13,7 @@ mod phone_code;
 mod phones;
 mod process;
 mod run;
+mod runner;
 mod screenshots;
 mod tally;
 mod targets;
@@ -41,6 +42,8 @@ enum Command {
     Dist(dist::Args),
     Screenshots(screenshots::Args),
     DistRelay(deploy::Args),
+    #[command(hide = true)]
+    RunTests(runner::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Dist(args) => dist::dist(args),
         Command::Screenshots(args) => screenshots::screenshots(args),
         Command::DistRelay(args) => deploy::dist_relay(args),
+        Command::RunTests(args) => runner::run_tests(args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

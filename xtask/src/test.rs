@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that can be checked, with one verdict.
 
 use std::{
+    env,
     process::{Command, ExitCode},
     time::{Duration, Instant},
 };
@@ -13,6 +14,7 @@ use crate::{
     needs::{self, Need},
     phone_code,
     process::{Ended, Guard, Interrupt, run, run_reading, shown},
+    runner,
     tally::Tally,
     targets, typescript, workflows,
 };
@@ -179,6 +181,7 @@ fn check_documents(steps: &mut Steps) {
 /// Unit, integration, end-to-end and documentation tests; each starts the servers that it needs.
 fn run_tests(steps: &mut Steps, args: &Args) -> Result<()> {
     let mut command = cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    runner::equip(&mut command, &env::current_exe()?);
     command.args(&args.filter);
     if args.long {
         command.args(["--", "--include-ignored"]);
