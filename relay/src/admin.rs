@@ -233,20 +233,33 @@ async fn bans(State(app): State<App>) -> Result<Json<Vec<BanView>>, Failure> {
     Ok(Json(app.hub.with(list).await?))
 }
 
-#[derive(Deserialize)]
-struct BanBody {
-    peer_id: String,
-    for_s: u64,
+/// Who is to be banned, and for how long.
+#[derive(Debug)]
+pub struct BanOrder {
+    /// Who.
+    pub peer_id: PeerId,
+    /// For how long.
+    pub time: Duration,
+}
+
+impl BanOrder {
+    /// Reads the body of `POST /api/admin/bans`.
+    pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        #[derive(Deserialize)]
+        struct Body {
+            peer_id: String,
+            for_s: u64,
+        }
+        let Body { peer_id, for_s } = read(body)?;
+        let peer_id = PeerId::parse(&peer_id).map_err(|e| invalid(&format!("peer_id: {e}")))?;
+        let time = time(for_s)?;
+        Ok(Self { peer_id, time })
+    }
 }
 
 async fn ban(State(app): State<App>, body: Bytes) -> Result<(StatusCode, Json<BanView>), Failure> {
-    let BanBody { peer_id, for_s } = read(&body)?;
-    let peer_id = PeerId::parse(&peer_id).map_err(|e| invalid(&format!("peer_id: {e}")))?;
-    let time = time(for_s)?;
-    let ban = app
-        .hub
-        .with(move |room, now| room.ban_peer(&peer_id, BannedBy::Operator, time, now))
-        .await?;
+    let BanOrder { peer_id, time } = BanOrder::parse(&body)?;
+    let ban = app.hub.ban(peer_id, time).await?;
     let ban = ban.ok_or_else(|| not_found("Nobody here has that peer_id."))?;
     Ok((StatusCode::CREATED, Json(BanView::from(&ban))))
 }
@@ -255,7 +268,7 @@ async fn lift(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCo
     let id = BanId::parse(&id);
     let lifted = app
         .hub
-        .with(move |room, _| id.and_then(|id| room.lift_ban(id)))
+        .with(move |room, now| id.and_then(|id| room.lift_ban(id, now)))
         .await?;
     done(lifted.is_some(), "There is no such ban.")
 }
@@ -283,18 +296,37 @@ async fn closures(State(app): State<App>) -> Result<Json<Vec<ClosureView>>, Fail
     Ok(Json(list.await?))
 }
 
-#[derive(Deserialize)]
-struct CloseBody {
-    geohash: String,
-    for_s: u64,
+/// Where nobody is to be, and for how long.
+#[derive(Debug)]
+pub struct CloseOrder {
+    /// Where.
+    pub cell: Cell5,
+    /// For how long.
+    pub time: Duration,
+}
+
+impl CloseOrder {
+    /// Reads the body of `POST /api/admin/closures`.
+    pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        #[derive(Deserialize)]
+        struct Body {
+            geohash: String,
+            for_s: u64,
+        }
+        let Body { geohash, for_s } = read(body)?;
+        let (cell, time) = (cell(&geohash)?, time(for_s)?);
+        Ok(Self { cell, time })
+    }
 }
 
 async fn close(
     State(app): State<App>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<ClosureView>), Failure> {
-    let CloseBody { geohash, for_s } = read(&body)?;
-    let (geohash, time) = (cell(&geohash)?, time(for_s)?);
+    let CloseOrder {
+        cell: geohash,
+        time,
+    } = CloseOrder::parse(&body)?;
     let closed = app.hub.with(move |room, now| {
         let until = now + time;
         let people = room.close_cell(geohash, until, now)?;
@@ -313,9 +345,7 @@ async fn close(
 
 async fn open(State(app): State<App>, Path(geohash): Path<String>) -> Result<StatusCode, Failure> {
     let cell = cell(&geohash)?;
-    let opened = app
-        .hub
-        .with(move |room, _| room.moderation().notices.open(cell));
+    let opened = app.hub.with(move |room, now| room.open_cell(cell, now));
     done(opened.await?, "This cell is not closed.")
 }
 
@@ -327,11 +357,37 @@ async fn announcements(State(app): State<App>) -> Result<Json<Vec<Announcement>>
     Ok(Json(list.await?))
 }
 
-#[derive(Deserialize)]
-struct AnnounceBody {
-    text: String,
-    for_s: u64,
-    geohash: Option<String>,
+/// What everyone is to be told, or everyone in a cell, and for how long.
+#[derive(Debug)]
+pub struct AnnounceOrder {
+    /// What.
+    pub text: MessageText,
+    /// For how long those who come are told.
+    pub time: Duration,
+    /// Where; everywhere without one.
+    pub cell: Option<Cell5>,
+}
+
+impl AnnounceOrder {
+    /// Reads the body of `POST /api/admin/announcements`.
+    pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        #[derive(Deserialize)]
+        struct Body {
+            text: String,
+            for_s: u64,
+            geohash: Option<String>,
+        }
+        let Body {
+            text,
+            for_s,
+            geohash,
+        } = read(body)?;
+        Ok(Self {
+            text: MessageText::parse(&text).map_err(ApiError::from)?,
+            time: time(for_s)?,
+            cell: geohash.as_deref().map(cell).transpose()?,
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -346,16 +402,9 @@ async fn announce(
     State(app): State<App>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Announced>), Failure> {
-    let AnnounceBody {
-        text,
-        for_s,
-        geohash,
-    } = read(&body)?;
-    let text = MessageText::parse(&text).map_err(ApiError::from)?;
-    let geohash = geohash.as_deref().map(cell).transpose()?;
-    let time = time(for_s)?;
+    let AnnounceOrder { text, time, cell } = AnnounceOrder::parse(&body)?;
     let announced = app.hub.with(move |room, now| {
-        let (announcement, reached) = room.announce(text, geohash, now + time);
+        let (announcement, reached) = room.announce(text, cell, now + time, now);
         Announced {
             announcement,
             reached,
@@ -368,7 +417,7 @@ async fn retract(State(app): State<App>, Path(id): Path<String>) -> Result<Statu
     let id = id.parse::<u64>().ok();
     let retracted = app
         .hub
-        .with(move |room, _| id.is_some_and(|id| room.moderation().notices.retract(id)));
+        .with(move |room, now| id.is_some_and(|id| room.retract(id, now)));
     done(retracted.await?, "There is no such announcement.")
 }
 
@@ -400,7 +449,7 @@ fn time(seconds: u64) -> Result<Duration, ApiError> {
     Ok(time)
 }
 
-fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|e| invalid(&format!("This body can't be read: {e}")))
 }
 

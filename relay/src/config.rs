@@ -366,6 +366,7 @@ impl Config {
             prefix: self.redis_prefix.clone(),
             lease: self.redis_lease,
             message_ttl: self.message_ttl,
+            limits: self.addresses(),
         })
     }
 

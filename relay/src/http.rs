@@ -21,7 +21,7 @@ use neartalk_shared::{
     http::{ChangeUsername, CreateSession, ErrorBody, Health, HealthStatus, Ready},
     limits,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, interval_at, timeout};
 use tower_http::cors::CorsLayer;
 
 use crate::{
@@ -32,6 +32,7 @@ use crate::{
     metrics::Metrics,
     server::Lifetime,
     socket,
+    store::{SOCKET_RENEWAL, SocketTicket},
 };
 
 /// How long a request may take, its body included.
@@ -224,11 +225,22 @@ async fn create_session(
     axum::Extension(Client(address)): axum::Extension<Client>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Failure> {
-    let create = CreateSession::parse(&read_body(body)?)?;
+    let mut create = CreateSession::parse(&read_body(body)?)?;
     if let Err(retry) = app.addresses.session(address, app.clock.now()) {
         app.metrics.edge.limited_sessions.increment(1);
         let what = "Many people have joined from your network";
         return Err(ApiError::rate_limited(what, retry).into());
+    }
+    let storage = app.hub.storage();
+    if let Err(retry) = storage.count_session(address).await {
+        app.metrics.edge.limited_sessions.increment(1);
+        let what = "Many people have joined from your network";
+        return Err(ApiError::rate_limited(what, retry).into());
+    }
+    if let Some(proof) = &create.proof
+        && !storage.spend_proof(address, &proof.challenge).await
+    {
+        create.proof = None;
     }
     let created = app.hub.create_session(create, address).await?;
     Ok((StatusCode::CREATED, no_store(), axum::Json(created)).into_response())
@@ -309,9 +321,10 @@ async fn upgrade(
         )
     })?;
     let Some(permit) = app.addresses.socket(address) else {
-        app.metrics.edge.limited_sockets.increment(1);
-        let what = "Too many sockets are open from your network";
-        return Err(ApiError::rate_limited(what, 10_000).into());
+        return Err(too_many_sockets(&app));
+    };
+    let Ok(ticket) = app.hub.storage().count_socket(address).await else {
+        return Err(too_many_sockets(&app));
     };
     let Some(alive) = app.lifetime.begin() else {
         let message = "The relay is shutting down; try again in a moment.";
@@ -328,10 +341,34 @@ async fn upgrade(
         .on_upgrade(move |socket| async move {
             edge.connections_opened.increment(1);
             edge.connections.increment(1);
-            socket::serve(socket, address, app.hub, &edge, &app.lifetime).await;
+            let serve = socket::serve(socket, address, app.hub.clone(), &edge, &app.lifetime);
+            match ticket {
+                None => serve.await,
+                Some(ticket) => counted(serve, ticket, &app.hub).await,
+            }
             edge.connections.decrement(1);
             drop((permit, alive));
         }))
+}
+
+fn too_many_sockets(app: &App) -> Failure {
+    app.metrics.edge.limited_sockets.increment(1);
+    let what = "Too many sockets are open from your network";
+    ApiError::rate_limited(what, 10_000).into()
+}
+
+/// Serves a socket, and has it count on all relays meanwhile.
+async fn counted(serve: impl Future<Output = ()>, ticket: SocketTicket, hub: &Hub) {
+    let storage = hub.storage();
+    let mut renewals = interval_at(Instant::now() + SOCKET_RENEWAL, SOCKET_RENEWAL);
+    tokio::pin!(serve);
+    loop {
+        tokio::select! {
+            () = &mut serve => break,
+            _ = renewals.tick() => storage.renew_socket(ticket).await,
+        }
+    }
+    storage.release_socket(ticket).await;
 }
 
 async fn not_found() -> Failure {

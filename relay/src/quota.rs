@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 /// How often something may happen: one per interval after a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    interval_us: u64,
+    /// How often after the burst: once in so many microseconds.
+    pub(crate) interval_us: u64,
     burst: u32,
 }
 
@@ -26,6 +27,11 @@ impl Quota {
     pub fn per_window(count: u32, window: Duration, burst: u32) -> Self {
         Self::per_interval(window / count.max(1), burst)
     }
+
+    /// How many microseconds an event may come before its time.
+    pub(crate) fn tolerance_us(&self) -> u64 {
+        self.interval_us.saturating_mul(u64::from(self.burst - 1))
+    }
 }
 
 /// The generic cell rate algorithm (ITU-T I.371): a token bucket in eight bytes, with no timer.
@@ -41,8 +47,7 @@ impl Gcra {
     pub fn check(&mut self, quota: &Quota, now: Timestamp) -> Result<(), u64> {
         let now_us = now.as_millis().saturating_mul(1_000);
         let arrival = self.arrival_us.max(now_us);
-        let tolerance = quota.interval_us.saturating_mul(u64::from(quota.burst - 1));
-        let earliest = arrival.saturating_sub(tolerance);
+        let earliest = arrival.saturating_sub(quota.tolerance_us());
         if now_us < earliest {
             return Err((earliest - now_us).div_ceil(1_000));
         }

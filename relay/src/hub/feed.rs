@@ -1,14 +1,21 @@
 //! What the store has to say to the room.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
-use neartalk_shared::ApiError;
+use neartalk_shared::{ApiError, PeerId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Answer, Input, request, shutting_down};
-use crate::store::{
-    News,
-    region::Region,
-    wire::{NodeId, Reply, Request, SessionKey, Stamp},
+use crate::{
+    moderation::bans::{Ban, BannedBy},
+    room::Room,
+    socket::SocketLink,
+    store::{
+        News,
+        region::Region,
+        wire::{NodeId, Reply, Request, SessionKey, Stamp},
+    },
 };
 
 /// A handle for the store, which does not keep the hub alive.
@@ -78,6 +85,18 @@ impl Feed {
                 },
             ),
         }
+    }
+
+    /// Bans somebody, if they are here; see `Room::ban_peer`.
+    pub async fn ban(&self, peer_id: PeerId, time: Duration) -> Option<Ban> {
+        let ban = move |room: &mut Room<SocketLink>, now| {
+            room.ban_peer(&peer_id, BannedBy::Operator, time, now)
+        };
+        self.request(|reply| {
+            Input::Task(Box::new(move |room, now| drop(reply.send(ban(room, now)))))
+        })
+        .await
+        .flatten()
     }
 
     async fn ask<T>(&self, input: impl FnOnce(Answer<T>) -> Input) -> Result<T, ApiError> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use neartalk_shared::{
-    ApiError, ClientFrame, ErrorCode, MessageId, SessionId, Spot, Timestamp, Username,
+    ApiError, ClientFrame, ErrorCode, MessageId, PeerId, SessionId, Spot, Timestamp, Username,
     frame::Locate,
     http::{CreateSession, CreatedSession, ErrorBody, LocationUpdated, Nearby, UsernameChanged},
     limits::PRESENCE_TICK,
@@ -24,6 +24,7 @@ use crate::{
     clock::Clock,
     database::{Record, Records},
     metrics::Metrics,
+    moderation::bans::{Ban, BannedBy},
     room::{
         Attachment, Refusal, Room,
         link::{CloseCode, Link},
@@ -166,6 +167,20 @@ impl Hub {
         });
         self.send(Input::Task(task)).await;
         answer.await.map_err(|_| shutting_down())
+    }
+
+    /// See [`Room::ban_peer`]; on whichever relay they are.
+    pub async fn ban(&self, peer_id: PeerId, time: Duration) -> Result<Option<Ban>, ApiError> {
+        let ban = self.ban_here(peer_id, time).await?;
+        match ban {
+            None => Ok(self.storage.ban_elsewhere(peer_id, time).await),
+            ban => Ok(ban),
+        }
+    }
+
+    async fn ban_here(&self, peer_id: PeerId, time: Duration) -> Result<Option<Ban>, ApiError> {
+        self.with(move |room, now| room.ban_peer(&peer_id, BannedBy::Operator, time, now))
+            .await
     }
 
     /// See [`Room::change_username`].

@@ -12,7 +12,7 @@ use std::{
 
 use neartalk_shared::Timestamp;
 use rand::{Rng, rngs::StdRng};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::origin::{DayKey, Origin, OriginDigest};
 use crate::address::AddressKey;
@@ -43,6 +43,13 @@ impl fmt::Display for BanId {
 impl Serialize for BanId {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for BanId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let s = String::deserialize(d)?;
+        Self::parse(&s).ok_or_else(|| serde::de::Error::custom("no ban"))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use neartalk_shared::Spot;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Characters of the name.
 const CHARACTERS: usize = 5;
@@ -45,6 +45,13 @@ impl fmt::Debug for Cell5 {
 impl Serialize for Cell5 {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Cell5 {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let s = String::deserialize(d)?;
+        Self::parse(&s).ok_or_else(|| serde::de::Error::custom("no cell"))
     }
 }
 

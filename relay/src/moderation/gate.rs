@@ -6,7 +6,7 @@
 //! asked, for nobody knows yet where a new session will go.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
@@ -20,14 +20,14 @@ use neartalk_shared::{
 use rand::{Rng, rngs::StdRng};
 use sha2::Sha256;
 
-use super::cell::Cell5;
+use super::{cell::Cell5, origin::day_of};
 use crate::{
     address::{AddressKey, AddressRange},
     quota::{Gcra, Quota},
 };
 
 /// How long a challenge can be answered.
-const CHALLENGE_TTL: Duration = Duration::from_secs(120);
+pub const CHALLENGE_TTL: Duration = Duration::from_secs(120);
 
 /// How long everyone is asked after a cell was attacked.
 const ATTACK_HOLD: Duration = Duration::from_secs(5 * 60);
@@ -69,6 +69,8 @@ pub struct GateSettings {
 pub struct Gate {
     settings: GateSettings,
     secret: [u8; 32],
+    /// In place of it on these days, so that a challenge of one relay can be answered on another.
+    shared: BTreeMap<u64, [u8; 32]>,
     ranges: HashMap<AddressRange, Gcra>,
     /// Challenges that were answered, until they are void.
     answered: HashSet<[u8; MAC_BYTES]>,
@@ -77,6 +79,9 @@ pub struct Gate {
     pressure: HashMap<Cell5, Gcra>,
     attacked_until: Option<Timestamp>,
 }
+
+/// Shared secrets that are kept: yesterday's, today's and tomorrow's.
+const DAYS: usize = 3;
 
 const MAC_BYTES: usize = 16;
 const NONCE_BYTES: usize = 8;
@@ -90,6 +95,7 @@ impl Gate {
         Self {
             settings,
             secret,
+            shared: BTreeMap::new(),
             ranges: HashMap::new(),
             answered: HashSet::new(),
             voids: VecDeque::new(),
@@ -123,6 +129,14 @@ impl Gate {
             error: ApiError::new(ErrorCode::ProofRequired, message),
             proof: Some(self.challenge(address, now, rng)),
         })
+    }
+
+    /// Uses the secret that other relays use on a day.
+    pub fn share(&mut self, day: u64, secret: [u8; 32]) {
+        self.shared.insert(day, secret);
+        while self.shared.len() > DAYS {
+            self.shared.pop_first();
+        }
     }
 
     /// Words that many addresses repeat were refused in `cell`.
@@ -181,10 +195,10 @@ impl Gate {
 
     fn challenge(&self, address: AddressKey, now: Timestamp, rng: &mut StdRng) -> Challenge {
         let mut bytes = [0; CHALLENGE_BYTES];
-        let void_at = (now + CHALLENGE_TTL).as_millis();
-        bytes[..8].copy_from_slice(&void_at.to_be_bytes());
+        let void_at = now + CHALLENGE_TTL;
+        bytes[..8].copy_from_slice(&void_at.as_millis().to_be_bytes());
         rng.fill_bytes(&mut bytes[8..8 + NONCE_BYTES]);
-        let mac = self.mac(address, &bytes[..8 + NONCE_BYTES]);
+        let mac = self.mac(void_at, address, &bytes[..8 + NONCE_BYTES]);
         bytes[8 + NONCE_BYTES..].copy_from_slice(&mac.finalize().into_bytes()[..MAC_BYTES]);
         Challenge {
             challenge: BASE64_URL_SAFE_NO_PAD.encode(bytes),
@@ -204,7 +218,8 @@ impl Gate {
             return false;
         };
         let void_at = Timestamp::from_millis(u64::from_be_bytes(*void_at));
-        let ours = self.mac(address, signed).verify_truncated_left(mac).is_ok();
+        let signature = self.mac(void_at, address, signed);
+        let ours = signature.verify_truncated_left(mac).is_ok();
         if !ours
             || void_at <= now
             || self.voids.len() >= ANSWERED_MAX
@@ -217,9 +232,11 @@ impl Gate {
         true
     }
 
-    fn mac(&self, address: AddressKey, signed: &[u8]) -> Hmac<Sha256> {
+    /// With the secret of the day on which the challenge is void.
+    fn mac(&self, void_at: Timestamp, address: AddressKey, signed: &[u8]) -> Hmac<Sha256> {
+        let secret = self.shared.get(&day_of(void_at)).unwrap_or(&self.secret);
         let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes keys of any length");
+            Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
         mac.update(signed);
         address.feed(|bytes| mac.update(bytes));
         mac

@@ -11,6 +11,7 @@ pub mod notices;
 pub mod origin;
 pub mod repeats;
 pub mod reports;
+pub mod rulings;
 pub mod words;
 
 use std::{sync::Arc, time::Duration};
@@ -23,9 +24,10 @@ use self::{
     cell::Cell5,
     gate::{Gate, GateSettings, ProofPolicy},
     notices::Notices,
-    origin::{KeyRing, Origin},
+    origin::{DayKey, KeyRing, Origin},
     repeats::{RepeatLimits, Repeats, TooMuch},
     reports::Reports,
+    rulings::Rulings,
     words::WordFilter,
 };
 use crate::quota::Quota;
@@ -77,6 +79,8 @@ pub struct Moderation {
     /// Announcements and closed cells.
     pub(crate) notices: Notices,
     pub(crate) gate: Gate,
+    /// What relays that are one tell each other of all this.
+    pub(crate) rulings: Rulings,
     keys: KeyRing,
     repeats: Repeats,
     ticks: u32,
@@ -93,6 +97,7 @@ impl Moderation {
             reports: Reports::default(),
             notices: Notices::default(),
             gate: Gate::new(settings.gate, rng),
+            rulings: Rulings::default(),
             keys: KeyRing::new(rng),
             repeats: Repeats::new(settings.repeats),
             ticks: 0,
@@ -108,6 +113,12 @@ impl Moderation {
         rng: &mut StdRng,
     ) -> Origin {
         self.keys.origin(address, now, rng)
+    }
+
+    /// Uses the key that other relays use on a day, also for the gate's challenges.
+    pub fn share_key(&mut self, day: u64, key: DayKey) {
+        self.gate.share(day, key.derive("challenges"));
+        self.keys.share(day, key);
     }
 
     /// Whether `text` may be said in `cell` by somebody at `origin`.
@@ -148,6 +159,7 @@ impl Moderation {
         self.repeats.sweep(now);
         self.notices.sweep(now);
         self.gate.sweep(now);
+        self.rulings.sweep(now);
         self.ticks += 1;
         if self.ticks >= IDLE_SWEEP_TICKS {
             self.ticks = 0;

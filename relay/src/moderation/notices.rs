@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use neartalk_shared::{MessageText, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cell::Cell5;
 
@@ -14,7 +14,7 @@ const ANNOUNCEMENTS_MAX: usize = 20;
 const CLOSURES_MAX: usize = 10_000;
 
 /// Something that everyone is told, or everyone in a cell.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcement {
     /// Which, for taking it back.
     pub id: u64,
@@ -30,37 +30,22 @@ pub struct Announcement {
 #[derive(Debug, Default)]
 pub struct Notices {
     announcements: Vec<Announcement>,
-    next: u64,
     closed: BTreeMap<Cell5, Timestamp>,
 }
 
 impl Notices {
     /// Adds an announcement, in place of the oldest if there are many.
-    pub fn announce(
-        &mut self,
-        text: MessageText,
-        geohash: Option<Cell5>,
-        expires_at: Timestamp,
-    ) -> Announcement {
-        self.next += 1;
-        let announcement = Announcement {
-            id: self.next,
-            text,
-            expires_at,
-            geohash,
-        };
+    pub fn announce(&mut self, announcement: Announcement) {
         if self.announcements.len() >= ANNOUNCEMENTS_MAX {
             self.announcements.remove(0);
         }
-        self.announcements.push(announcement.clone());
-        announcement
+        self.announcements.push(announcement);
     }
 
     /// Takes an announcement back from those who have not come yet.
-    pub fn retract(&mut self, id: u64) -> bool {
-        let before = self.announcements.len();
-        self.announcements.retain(|a| a.id != id);
-        self.announcements.len() < before
+    pub fn retract(&mut self, id: u64) -> Option<Announcement> {
+        let at = self.announcements.iter().position(|a| a.id == id)?;
+        Some(self.announcements.remove(at))
     }
 
     /// The announcements that have not expired, oldest first.
@@ -79,9 +64,9 @@ impl Notices {
         room
     }
 
-    /// Opens a cell again.
-    pub fn open(&mut self, cell: Cell5) -> bool {
-        self.closed.remove(&cell).is_some()
+    /// Opens a cell again; until when it would have been closed.
+    pub fn open(&mut self, cell: Cell5) -> Option<Timestamp> {
+        self.closed.remove(&cell)
     }
 
     /// Whether any cell is closed, which is cheaper to ask than which.
@@ -118,13 +103,20 @@ mod tests {
     #[test]
     fn announcements_end_and_are_bounded() {
         let mut notices = Notices::default();
-        let text = |s: &str| MessageText::parse(s).unwrap();
-        let first = notices.announce(text("first"), None, at(10));
+        let announcement = |id: u64, seconds| Announcement {
+            id,
+            text: MessageText::parse(&id.to_string()).unwrap(),
+            expires_at: at(seconds),
+            geohash: None,
+        };
+        let first = announcement(1_000, 10);
+        notices.announce(first.clone());
         assert_eq!(notices.announcements(at(9)).count(), 1);
         assert_eq!(notices.announcements(at(10)).count(), 0);
-        assert!(notices.retract(first.id) && !notices.retract(first.id));
+        assert_eq!(notices.retract(first.id), Some(first));
+        assert_eq!(notices.retract(1_000), None);
         for n in 0..50 {
-            notices.announce(text(&n.to_string()), None, at(100));
+            notices.announce(announcement(n, 100));
         }
         let texts: Vec<_> = notices
             .announcements(at(0))
@@ -146,7 +138,8 @@ mod tests {
             notices.closed_until(Cell5::parse("u33dc").unwrap(), at(9)),
             None
         );
-        assert!(notices.open(cell) && !notices.open(cell));
+        assert_eq!(notices.open(cell), Some(at(10)));
+        assert_eq!(notices.open(cell), None);
         notices.close(cell, at(20));
         notices.sweep(at(20));
         assert!(!notices.any_closed());

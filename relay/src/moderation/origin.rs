@@ -5,18 +5,22 @@
 //! trying every address there is.
 
 use std::{
+    collections::BTreeMap,
     hash::{Hash, Hasher},
     sync::Arc,
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use hmac::{Hmac, Mac};
 use neartalk_shared::Timestamp;
 use rand::{Rng, rngs::StdRng};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Sha256;
 
 use crate::address::AddressKey;
 
-const DAY_MS: u64 = 86_400_000;
+/// Milliseconds of a day.
+pub const DAY_MS: u64 = 86_400_000;
 
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 32;
@@ -31,6 +35,34 @@ impl DayKey {
     /// A key from its bytes.
     pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
         Self(Arc::new(bytes))
+    }
+
+    /// A new one.
+    pub fn random(rng: &mut impl Rng) -> Self {
+        let mut bytes = [0; KEY_BYTES];
+        rng.fill_bytes(&mut bytes);
+        Self::new(bytes)
+    }
+
+    /// Reads what [`DayKey::write`] writes.
+    pub fn parse(s: &str) -> Option<Self> {
+        let bytes = BASE64_STANDARD_NO_PAD.decode(s).ok()?;
+        Some(Self::new(bytes.try_into().ok()?))
+    }
+
+    /// Its bytes as text, for those who share it.
+    pub fn write(&self) -> String {
+        BASE64_STANDARD_NO_PAD.encode(self.expose())
+    }
+
+    /// A secret for something else, from which nobody gets back to the key.
+    pub fn derive(&self, purpose: &str) -> [u8; KEY_BYTES] {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.0[..]).expect("HMAC takes keys of any length");
+        // No address begins like this.
+        mac.update(b"for ");
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
     }
 
     /// Its bytes, for those who keep bans.
@@ -65,6 +97,27 @@ impl std::fmt::Debug for DayKey {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OriginDigest(pub [u8; DIGEST_BYTES]);
 
+impl OriginDigest {
+    /// Its number, by which it is written, and which spreads evenly.
+    pub const fn number(self) -> u128 {
+        u128::from_be_bytes(self.0)
+    }
+}
+
+impl Serialize for OriginDigest {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&format_args!("{:032x}", self.number()))
+    }
+}
+
+impl<'de> Deserialize<'de> for OriginDigest {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let s = String::deserialize(d)?;
+        let number = u128::from_str_radix(&s, 16).map_err(serde::de::Error::custom)?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
+
 impl std::fmt::Debug for OriginDigest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("OriginDigest(redacted)")
@@ -87,11 +140,18 @@ impl Origin {
     }
 }
 
+/// Which day (UTC) a moment is in, counted from 1970.
+pub fn day_of(now: Timestamp) -> u64 {
+    now.as_millis() / DAY_MS
+}
+
 /// Today's key.
 #[derive(Debug)]
 pub struct KeyRing {
     day: u64,
     key: DayKey,
+    /// Of days to come, as all relays that are one use them.
+    shared: BTreeMap<u64, DayKey>,
 }
 
 impl KeyRing {
@@ -99,28 +159,34 @@ impl KeyRing {
     pub fn new(rng: &mut StdRng) -> Self {
         Self {
             day: 0,
-            key: draw(rng),
+            key: DayKey::random(rng),
+            shared: BTreeMap::new(),
+        }
+    }
+
+    /// Uses the key that other relays use on a day; two that have never met do without.
+    pub fn share(&mut self, day: u64, key: DayKey) {
+        if day == self.day {
+            self.key = key;
+        } else if day > self.day {
+            self.shared.insert(day, key);
         }
     }
 
     /// The origin of an address, under the key of the day (UTC).
     pub fn origin(&mut self, address: AddressKey, now: Timestamp, rng: &mut StdRng) -> Origin {
-        let day = now.as_millis() / DAY_MS;
+        let day = day_of(now);
         if day != self.day {
             self.day = day;
-            self.key = draw(rng);
+            let shared = self.shared.remove(&day);
+            self.key = shared.unwrap_or_else(|| DayKey::random(rng));
+            self.shared.retain(|&of, _| of > day);
         }
         Origin {
             digest: self.key.digest(address),
             key: self.key.clone(),
         }
     }
-}
-
-fn draw(rng: &mut StdRng) -> DayKey {
-    let mut bytes = [0; KEY_BYTES];
-    rng.fill_bytes(&mut bytes);
-    DayKey::new(bytes)
 }
 
 #[cfg(test)]
@@ -156,6 +222,36 @@ mod tests {
             at("2001:db8::1", 11 * DAY_MS),
             at("2001:db8:0:1::1", 11 * DAY_MS)
         );
+    }
+
+    #[test]
+    fn relays_that_share_a_key_agree_on_an_address_that_day() {
+        let mut rng = StdRng::seed_from_u64(3);
+        let (mut here, mut there) = (KeyRing::new(&mut rng), KeyRing::new(&mut rng));
+        let today = Timestamp::from_millis(10 * DAY_MS);
+        let apart = there.origin(address("192.0.2.1"), today, &mut rng);
+        let keys = [DayKey::random(&mut rng), DayKey::random(&mut rng)];
+        for ring in [&mut here, &mut there] {
+            ring.share(10, keys[0].clone());
+            ring.share(11, keys[1].clone());
+        }
+        for (day, key) in (10..).zip(&keys) {
+            let now = Timestamp::from_millis(day * DAY_MS + 5);
+            let [one, other] = [&mut here, &mut there]
+                .map(|ring| ring.origin(address("192.0.2.1"), now, &mut rng));
+            assert_eq!((&one, &one.key), (&other, key));
+            assert_ne!(one.digest, apart.digest);
+        }
+        // A day on which they haven't met is each one's own again.
+        let later = Timestamp::from_millis(12 * DAY_MS);
+        let [one, other] =
+            [here, there].map(|mut ring| ring.origin(address("192.0.2.1"), later, &mut rng));
+        assert_ne!(one.digest, other.digest);
+        let key = &keys[0];
+        assert_eq!(DayKey::parse(&key.write()).as_ref(), Some(key));
+        assert_eq!(DayKey::parse("short"), None);
+        assert_ne!(&key.derive("this"), key.expose());
+        assert_ne!(key.derive("this"), key.derive("that"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use neartalk_shared::{MessageId, PeerId, Timestamp, frame::ReportReason};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use super::origin::OriginDigest;
 
@@ -20,7 +21,7 @@ pub const PER_ORIGIN: usize = 2;
 pub const WINDOW: Duration = Duration::from_secs(30 * 60);
 
 /// A report, as it is kept for whoever runs the relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// When.
     pub at: Timestamp,

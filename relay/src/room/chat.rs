@@ -12,7 +12,7 @@ use super::{
     history::Said,
     link::{Frame, Link},
     mirror::Home,
-    no_location,
+    place::no_location,
     session::Slot,
 };
 use crate::store::wire::Event;

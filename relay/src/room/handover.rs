@@ -49,6 +49,8 @@ impl<L: Link> Room<L> {
         session.quotas.messages = record.messages;
         session.quotas.locations = record.locations;
         session.seen_at = now;
+        let rulings = &self.moderation.rulings;
+        session.ban = record.ban.filter(|&(_, id)| !rulings.is_lifted(id));
         let place = record
             .place
             .filter(|place| place.updated_at + self.settings.place_ttl > now);
@@ -149,6 +151,8 @@ impl<L: Link> Room<L> {
             .changes
             .push(Change::HandedOver(region, session.peer_id));
         session.voice_until = session.voice.map(|_| NEVER);
+        // Who they are for a ban is for that relay to know.
+        (session.origin, session.ban) = (None, None);
         let home = Home::Away {
             node: to,
             region,

@@ -4,11 +4,13 @@
 //! goes out leaves through each session's [`Link`]. One actor (the [`hub`](crate::hub)) owns it.
 //!
 //! - [`index`] finds who is in range, `session` knows who is who, `history` what was said;
+//! - `attach` has the sockets of sessions, `place` where they are;
 //! - `presence` tells people of each other on a common tick, `chat` carries what they say, and
 //!   `voice` introduces them to each other, [`moderate`] shows them out; each is a part of [`Room`];
-//! - `mirror`, `news` and `handover` are its part among the rooms of other relays, if it is not
-//!   alone.
+//! - `mirror`, `records`, `news`, `handover` and `ruling` are its part among the rooms of other relays, if it
+//!   is not alone.
 
+mod attach;
 mod chat;
 mod handover;
 mod history;
@@ -18,7 +20,10 @@ mod mirror;
 pub mod moderate;
 pub(crate) mod movement;
 mod news;
+mod place;
 mod presence;
+mod records;
+mod ruling;
 pub(crate) mod session;
 mod tally;
 mod voice;
@@ -32,10 +37,10 @@ use std::{
 };
 
 use neartalk_shared::{
-    ApiError, ClientFrame, ErrorCode, Limits, MessageId, PeerId, ServerFrame, SessionId, Spot,
-    Timestamp, Username,
-    frame::{IceServer, Locate, Person, Welcome},
-    http::{CreatedSession, LocationUpdated, Nearby, UsernameChanged},
+    ApiError, ClientFrame, ErrorCode, Limits, MessageId, PeerId, ServerFrame, SessionId, Timestamp,
+    Username,
+    frame::IceServer,
+    http::{CreatedSession, UsernameChanged},
     limits, names,
     time::millis,
 };
@@ -46,10 +51,9 @@ use self::{
     history::History,
     index::GridIndex,
     link::{CloseCode, Frame, Link},
-    session::{Placed, Sessions, Slot},
+    session::{Sessions, Slot},
 };
 use crate::{
-    address::AddressKey,
     metrics::RoomMetrics,
     moderation::{Moderation, ModerationSettings, origin::Origin, reports::Report},
     quota::Quota,
@@ -245,124 +249,6 @@ impl<L: Link> Room<L> {
         self.rename(slot, username)
     }
 
-    /// Moves the owner of a session.
-    pub fn update_location(
-        &mut self,
-        id: &SessionId,
-        locate: Locate,
-        now: Timestamp,
-    ) -> Result<LocationUpdated, ApiError> {
-        let slot = self.authorize(id, now)?;
-        let spot = self.locate(slot, locate, now)?;
-        Ok(self.located(slot, &spot))
-    }
-
-    /// Whether the owner of a session may move there, which counts as an update. Follow it with
-    /// [`Room::settle_location`].
-    pub fn judge_location(
-        &mut self,
-        id: &SessionId,
-        locate: Locate,
-        now: Timestamp,
-    ) -> Result<Spot, ApiError> {
-        let slot = self.authorize(id, now)?;
-        self.judge(slot, locate, now)
-    }
-
-    /// Moves the owner of a session, who may.
-    pub fn settle_location(
-        &mut self,
-        id: &SessionId,
-        spot: Spot,
-        now: Timestamp,
-    ) -> Result<LocationUpdated, ApiError> {
-        let slot = self.authorize(id, now)?;
-        self.settle(slot, spot, now);
-        Ok(self.located(slot, &spot))
-    }
-
-    fn located(&self, slot: Slot, spot: &Spot) -> LocationUpdated {
-        let mut nearby = 0;
-        self.index
-            .in_range(spot, |other, _| nearby += u32::from(other != slot));
-        LocationUpdated {
-            geohash_prefix: spot.geohash_prefix(),
-            radius: spot.radius(),
-            grid_m: spot.grid_m(),
-            nearby,
-        }
-    }
-
-    /// Lists who is in range of the owner of a session, nearest first.
-    pub fn nearby(&mut self, id: &SessionId, now: Timestamp) -> Result<Nearby, ApiError> {
-        let slot = self.authorize(id, now)?;
-        let spot = *self.sessions[slot].spot().ok_or_else(no_location)?;
-        let people = self.people_around(slot, &spot);
-        Ok(Nearby {
-            count: people.len() as u32,
-            people,
-        })
-    }
-
-    /// Attaches a socket to its session; the session's older socket, if any, is closed.
-    pub fn hello(
-        &mut self,
-        id: &SessionId,
-        protocol: u32,
-        address: AddressKey,
-        link: L,
-        now: Timestamp,
-    ) -> Result<Attachment, (Refusal, L)> {
-        if protocol != limits::PROTOCOL_VERSION {
-            let message = format!(
-                "This relay speaks protocol version {}; use a client that does, too.",
-                limits::PROTOCOL_VERSION
-            );
-            let error = ApiError::new(ErrorCode::UnsupportedProtocol, message);
-            return Err((
-                Refusal {
-                    error,
-                    code: CloseCode::UnsupportedProtocol,
-                },
-                link,
-            ));
-        }
-        let authorized = self
-            .authorize(id, now)
-            .and_then(|slot| self.come_from(slot, address, now).map(|()| slot));
-        let slot = match authorized {
-            Ok(slot) => slot,
-            Err(error) => {
-                let code = moderate::close_code(&error);
-                return Err((Refusal { error, code }, link));
-            }
-        };
-        self.detach(slot, Some(CloseCode::Replaced), now);
-        self.next_link += 1;
-        let number = self.next_link;
-        let session = &mut self.sessions[slot];
-        session.link = Some((number, link));
-        let resumed = std::mem::replace(&mut session.had_link, true);
-        let welcome = ServerFrame::Welcome(Welcome {
-            peer_id: session.peer_id,
-            username: session.username.clone(),
-            username_changes_left: session.username_changes_left,
-            resumed,
-            server_time: now,
-            limits: self.limits.clone(),
-        });
-        self.refresh_deadline(slot);
-        self.touch(slot);
-        self.send(slot, &welcome);
-        self.send_announcements(slot, None, now);
-        if let Some(&spot) = self.sessions[slot].spot() {
-            self.send_announcements_at(slot, None, &spot, now);
-            // What this client knew before is out of date.
-            self.send_surroundings(slot, &spot, now);
-        }
-        Ok(Attachment { slot, number })
-    }
-
     /// Takes in a frame. `heard_at` is when it arrived, for the latency histogram only.
     pub fn handle(
         &mut self,
@@ -425,57 +311,10 @@ impl<L: Link> Room<L> {
         }
     }
 
-    /// Whether a client that sends `locate` may move there; if not, it is told. Follow it with
-    /// [`Room::arrive`]. Both together are what [`Room::handle`] does.
-    pub fn may_arrive(&mut self, from: Attachment, locate: Locate, now: Timestamp) -> Option<Spot> {
-        let slot = self.attached(from)?;
-        self.judge(slot, locate, now)
-            .map_err(|error| {
-                let reference = None;
-                self.send(slot, &ServerFrame::Error { error, reference });
-            })
-            .ok()
-    }
-
-    /// Moves a client, who may, and tells it all that there is.
-    pub fn arrive(&mut self, from: Attachment, spot: Spot, now: Timestamp) {
-        if let Some(slot) = self.attached(from) {
-            self.settle(slot, spot, now);
-            self.send_surroundings(slot, &spot, now);
-        }
-    }
-
     /// Answers a frame that could not be parsed.
     pub fn refuse(&mut self, from: Attachment, error: ApiError, reference: Option<MessageId>) {
         if let Some(slot) = self.attached(from) {
             self.send(slot, &ServerFrame::Error { error, reference });
-        }
-    }
-
-    /// A socket has closed. `left` when its client said goodbye, rather than just vanishing.
-    pub fn disconnect(&mut self, from: Attachment, left: bool, now: Timestamp) {
-        let Some(slot) = self.attached(from) else {
-            return;
-        };
-        self.detach(slot, None, now);
-        self.sessions[slot].seen_at = now;
-        if let Some(placed) = &mut self.sessions[slot].placed {
-            placed.updated_at = now;
-        }
-        if left {
-            self.voice_leave(slot);
-            self.hide(slot, neartalk_shared::frame::LeftReason::Left);
-        }
-        self.refresh_deadline(slot);
-        self.touch(slot);
-    }
-
-    /// Closes every socket with `code`, after what is queued.
-    pub fn close_all(&mut self, code: CloseCode) {
-        for session in self.sessions.iter_mut() {
-            if let Some((_, link)) = &mut session.link {
-                link.close(code);
-            }
         }
     }
 
@@ -509,27 +348,6 @@ impl<L: Link> Room<L> {
         session.link.is_none() && session.seen_at + self.settings.session_ttl <= now
     }
 
-    /// The slot that a socket speaks for, unless the session has a newer socket or has ended.
-    fn attached(&self, from: Attachment) -> Option<Slot> {
-        let (number, _) = self.sessions.get(from.slot)?.link.as_ref()?;
-        (*number == from.number).then_some(from.slot)
-    }
-
-    /// Parts a session from its socket. Voice needs none for a while: it goes from peer to peer.
-    fn detach(&mut self, slot: Slot, close: Option<CloseCode>, now: Timestamp) {
-        let Some((_, mut link)) = self.sessions[slot].link.take() else {
-            return;
-        };
-        if let Some(code) = close {
-            link.close(code);
-        }
-        let session = &mut self.sessions[slot];
-        if session.voice.is_some() {
-            session.voice_until.get_or_insert(now + limits::VOICE_GRACE);
-        }
-        self.forget_view(slot);
-    }
-
     fn rename(&mut self, slot: Slot, username: Username) -> Result<UsernameChanged, ApiError> {
         let session = &mut self.sessions[slot];
         if session.username != username {
@@ -552,52 +370,6 @@ impl<L: Link> Room<L> {
             username: session.username.clone(),
             username_changes_left: session.username_changes_left,
         })
-    }
-
-    fn locate(&mut self, slot: Slot, locate: Locate, now: Timestamp) -> Result<Spot, ApiError> {
-        let spot = self.judge(slot, locate, now)?;
-        self.settle(slot, spot, now);
-        Ok(spot)
-    }
-
-    /// Whether somebody may move there now. What was tried counts.
-    fn judge(&mut self, slot: Slot, locate: Locate, now: Timestamp) -> Result<Spot, ApiError> {
-        self.touch_counters(slot);
-        // Whatever a client sends, nothing finer than its cell gets past this line.
-        let spot = Spot::new(locate.place, locate.radius);
-        let session = &mut self.sessions[slot];
-        if let Err(retry) = session.quotas.locations.check(&self.location_quota, now) {
-            self.metrics.limited_location.increment(1);
-            return Err(ApiError::rate_limited(
-                "Your place was updated a moment ago",
-                retry,
-            ));
-        }
-        if let Err(retry) = session.movement.check(&spot, now) {
-            self.metrics.limited_movement.increment(1);
-            return Err(ApiError {
-                code: ErrorCode::ImplausibleLocation,
-                message: "Nobody moves that fast; stay where you are for a minute.".into(),
-                retry_after_ms: Some(retry),
-            });
-        }
-        self.check_place(slot, &spot, now)?;
-        Ok(spot)
-    }
-
-    fn settle(&mut self, slot: Slot, spot: Spot, now: Timestamp) {
-        self.metrics.store_write.increment(1);
-        let before = self.sessions[slot].spot().copied();
-        self.send_announcements_at(slot, before, &spot, now);
-        self.place(
-            slot,
-            Placed {
-                spot,
-                updated_at: now,
-            },
-        );
-        self.refresh_deadline(slot);
-        self.touch(slot);
     }
 
     fn send(&mut self, slot: Slot, frame: &ServerFrame) -> bool {
@@ -628,23 +400,4 @@ impl<L: Link> Room<L> {
         let deadline = session.voice_until.into_iter().chain(without_socket).min();
         self.sessions.set_deadline(slot, deadline);
     }
-
-    /// Everyone in range of `spot` but its owner, nearest first.
-    fn people_around(&self, slot: Slot, spot: &Spot) -> Vec<Person> {
-        let mut people = Vec::new();
-        self.index.in_range(spot, |other, band| {
-            if other != slot {
-                people.push(self.sessions[other].person(band));
-            }
-        });
-        people.sort_unstable_by_key(|p| (p.distance, p.peer_id));
-        people
-    }
-}
-
-fn no_location() -> ApiError {
-    ApiError::new(
-        ErrorCode::NoLocation,
-        "This relay does not know where you are; send a place first.",
-    )
 }

@@ -10,9 +10,11 @@ use neartalk_shared::{
     proof::Proof,
 };
 
+use rand::Rng;
+
 use super::{
     Room,
-    link::{CloseCode, Frame, Link},
+    link::{CloseCode, Link},
     session::Slot,
 };
 use crate::{
@@ -26,6 +28,7 @@ use crate::{
         place_closed,
         repeats::TooMuch,
         reports::Report,
+        rulings::What,
     },
 };
 
@@ -79,8 +82,8 @@ impl<L: Link> Room<L> {
 
     /// The answer to a session that is banned, if it is.
     pub(super) fn check_ban(&self, slot: Slot, now: Timestamp) -> Result<(), ApiError> {
-        match self.sessions[slot].banned_until {
-            Some(until) if until > now => Err(banned(until, now)),
+        match self.sessions[slot].ban {
+            Some((until, _)) if until > now => Err(banned(until, now)),
             _ => Ok(()),
         }
     }
@@ -105,10 +108,14 @@ impl<L: Link> Room<L> {
         let bans = &mut self.moderation.bans;
         let ban = bans.ban(origin, by, time, now, &mut self.rng);
         let session = &mut self.sessions[slot];
-        session.banned_until = session.banned_until.max(Some(ban.until));
+        session.ban = session.ban.max(Some((ban.until, ban.id)));
         let peer_id = session.peer_id;
-        self.moderation.reports.settle(&peer_id);
-        self.history.forget(&peer_id);
+        self.silence(&peer_id);
+        // As long as anything of it may be in the store.
+        let silent_until = now + self.settings.message_ttl;
+        self.rule(What::Banned { ban: ban.clone() }, ban.until, now);
+        self.rule(What::Silenced { peer_id }, silent_until, now);
+        self.touch(slot);
         let error = banned(ban.until, now);
         self.send(
             slot,
@@ -131,8 +138,9 @@ impl<L: Link> Room<L> {
     }
 
     /// Lifts a ban here, and lets the session that it was about come back.
-    pub fn lift_ban(&mut self, id: BanId) -> Option<Ban> {
+    pub fn lift_ban(&mut self, id: BanId, now: Timestamp) -> Option<Ban> {
         let ban = self.moderation.bans.lift(id)?;
+        self.rule(What::Lifted { id }, ban.until, now);
         self.forgive(&ban);
         Some(ban)
     }
@@ -145,15 +153,22 @@ impl<L: Link> Room<L> {
     }
 
     fn forgive(&mut self, ban: &Ban) {
-        for session in self.sessions.iter_mut() {
-            if session.banned_until.is_some() && session.origin.as_ref() == Some(&ban.origin) {
-                session.banned_until = None;
+        let mut forgiven = Vec::new();
+        for (slot, session) in self.sessions.iter_mut() {
+            if let Some((_, by)) = session.ban
+                && (by == ban.id || session.origin.as_ref() == Some(&ban.origin))
+            {
+                session.ban = None;
+                forgiven.push(slot);
             }
+        }
+        for slot in forgiven {
+            self.touch(slot);
         }
     }
 
     /// Takes somebody out of voice and out of sight, and forgets where they are.
-    fn displace(&mut self, slot: Slot, reason: LeftReason) {
+    pub(super) fn displace(&mut self, slot: Slot, reason: LeftReason) {
         self.voice_leave(slot);
         self.hide(slot, reason);
         self.sessions[slot].placed = None;
@@ -181,16 +196,11 @@ impl<L: Link> Room<L> {
             message_id,
             near: self.is_near(slot, &reported, message_id, now),
         };
-        let voices = self.moderation.reports.add(report, origin);
         self.metrics.reports.increment(1);
         self.metrics.store_write.increment(1);
         // The same answer whether or not there is such a person.
         self.send(slot, &ServerFrame::Reported { peer_id: reported });
-        let threshold = self.moderation.settings.report_threshold as usize;
-        if threshold > 0 && voices >= threshold {
-            let time = self.moderation.settings.ban_time;
-            self.ban_peer(&reported, BannedBy::Reports, time, now);
-        }
+        self.count_report(report, origin, now);
     }
 
     /// Whether somebody is in range of another, or was when the other said that message.
@@ -261,45 +271,53 @@ impl<L: Link> Room<L> {
     }
 
     /// Lets nobody be in a cell until a time; whoever is there is told, and seen no more. How many
-    /// they were, or `None` when too many cells are closed already.
+    /// they were on this relay, or `None` when too many cells are closed already.
     pub fn close_cell(&mut self, cell: Cell5, until: Timestamp, now: Timestamp) -> Option<usize> {
-        if !self.moderation.notices.close(cell, until) {
-            return None;
+        let people = self.close_here(cell, until, now)?;
+        self.rule(What::Closed { cell }, until, now);
+        Some(people)
+    }
+
+    /// Lets people be in a cell again. Whether it was closed.
+    pub fn open_cell(&mut self, cell: Cell5, now: Timestamp) -> bool {
+        let opened = self.moderation.notices.open(cell);
+        if let Some(until) = opened {
+            self.rule(What::Opened { cell }, until, now);
         }
-        let inside = self.slots_in(cell);
-        for &slot in &inside {
-            self.displace(slot, LeftReason::Moved);
-            let error = place_closed(until, now);
-            self.send(
-                slot,
-                &ServerFrame::Error {
-                    error,
-                    reference: None,
-                },
-            );
-        }
-        Some(inside.len())
+        opened.is_some()
     }
 
     /// Tells everyone, or everyone in a cell; also those who come until it expires. How many got it
-    /// now.
+    /// now on this relay.
     pub fn announce(
         &mut self,
         text: MessageText,
         geohash: Option<Cell5>,
         expires_at: Timestamp,
+        now: Timestamp,
     ) -> (Announcement, usize) {
-        let announcement = self.moderation.notices.announce(text, geohash, expires_at);
-        let frame = Frame::new(&frame_of(&announcement));
-        let inside = match geohash {
-            Some(cell) => self.slots_in(cell),
-            None => self.sessions.slots().collect(),
+        let announcement = Announcement {
+            // Whatever reads JSON reads a number of 53 bits as it is.
+            id: self.rng.next_u64() >> 11,
+            text,
+            expires_at,
+            geohash,
         };
-        let told = inside
-            .into_iter()
-            .filter(|&slot| self.send_shared(slot, &frame))
-            .count();
+        let told = self.tell_here(announcement.clone());
+        let what = What::Announced {
+            announcement: announcement.clone(),
+        };
+        self.rule(what, expires_at, now);
         (announcement, told)
+    }
+
+    /// Takes an announcement back from those who have not come yet. Whether there was one.
+    pub fn retract(&mut self, id: u64, now: Timestamp) -> bool {
+        let retracted = self.moderation.notices.retract(id);
+        if let Some(announcement) = &retracted {
+            self.rule(What::Retracted { id }, announcement.expires_at, now);
+        }
+        retracted.is_some()
     }
 
     /// Tells somebody who has just come what everyone is told; or, who has just come to `cell`, what
@@ -329,9 +347,12 @@ impl<L: Link> Room<L> {
         }
     }
 
-    fn slots_in(&self, cell: Cell5) -> Vec<Slot> {
+    /// Who of this relay is in a cell.
+    pub(super) fn slots_in(&self, cell: Cell5) -> Vec<Slot> {
         let spot_of = |slot: &Slot| self.sessions[*slot].spot();
-        let inside = |slot: &Slot| spot_of(slot).is_some_and(|spot| Cell5::of(spot) == cell);
+        let inside = |slot: &Slot| {
+            !self.is_away(*slot) && spot_of(slot).is_some_and(|spot| Cell5::of(spot) == cell)
+        };
         self.sessions.slots().filter(inside).collect()
     }
 
@@ -370,7 +391,7 @@ pub struct Reported {
     pub text: Option<String>,
 }
 
-fn frame_of(announcement: &Announcement) -> ServerFrame {
+pub(super) fn frame_of(announcement: &Announcement) -> ServerFrame {
     ServerFrame::Announcement {
         text: announcement.text.clone(),
         expires_at: announcement.expires_at,

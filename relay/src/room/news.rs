@@ -59,6 +59,12 @@ impl<L: Link> Room<L> {
             }
             News::Letter(node, letter) => self.read_letter(node, letter, now),
             News::Undeliverable(from) => self.refuse_signal(from),
+            News::Key(day, key) => self.share_key(day, key),
+            News::Rulings(rulings) => {
+                for ruling in rulings {
+                    self.follow(ruling, now);
+                }
+            }
             News::Lost(sessions) => {
                 for (key, node) in sessions {
                     let slot = self.id_of(key, now).and_then(|id| self.sessions.find(&id));
@@ -230,7 +236,11 @@ impl<L: Link> Room<L> {
 
     /// Delivers what somebody on another relay has said to those here, once.
     fn overhear(&mut self, utterance: Utterance, now: Timestamp) {
-        if utterance.expires_at <= now || self.history.get(&utterance.id, now).is_some() {
+        let known = self.history.get(&utterance.id, now).is_some();
+        if known
+            || utterance.expires_at <= now
+            || self.moderation.rulings.is_silenced(&utterance.from)
+        {
             return;
         }
         let spot = utterance.spot;
@@ -294,7 +304,8 @@ impl<L: Link> Room<L> {
             }
             Letter::NotInRange { from } => self.refuse_signal(from),
             // These are for the store.
-            Letter::Ask { .. } | Letter::Answer { .. } => {}
+            Letter::Ask { .. } | Letter::Answer { .. } | Letter::Ban { .. } => {}
+            Letter::Ruling(ruling) => self.follow(*ruling, now),
         }
     }
 

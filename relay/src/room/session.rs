@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{mirror::Shared, movement::MovementGuard};
 use crate::{
-    moderation::origin::Origin,
+    moderation::{bans::BanId, origin::Origin},
     quota::{Gcra, SlidingWindow},
 };
 
@@ -59,7 +59,8 @@ pub struct Session<L> {
     pub username_changes_left: u32,
     /// Where it comes from, for a ban; unknown until somebody comes with it.
     pub origin: Option<Origin>,
-    pub banned_until: Option<Timestamp>,
+    /// Until when they are banned, if they are, and by which ban.
+    pub ban: Option<(Timestamp, BanId)>,
     /// The last request, or the end of the last socket.
     pub seen_at: Timestamp,
     /// The open socket, and its number.
@@ -214,7 +215,7 @@ impl<L> Sessions<L> {
             former_usernames: Vec::new(),
             username_changes_left,
             origin: None,
-            banned_until: None,
+            ban: None,
             seen_at: now,
             link: None,
             had_link: false,
@@ -299,8 +300,10 @@ impl<L> Sessions<L> {
     }
 
     /// All of them.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session<L>> {
-        self.slots.iter_mut().map(|(_, session)| session)
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Slot, &mut Session<L>)> {
+        self.slots
+            .iter_mut()
+            .map(|(slot, session)| (slot as Slot, session))
     }
 
     /// Ends a session: its ids are unknown from now on. The slot stays taken until

@@ -13,13 +13,14 @@ use std::{
 };
 
 use neartalk_shared::{
-    DistanceBand, MessageText, Place, Radius, SessionId,
-    frame::{LeftReason, Message, Reach, ReportReason, SignalData},
+    DistanceBand, MessageText, Place, Radius, SessionId, Spot,
+    frame::{LeftReason, Locate, Message, Person, Reach, ReportReason, SignalData},
     limits::REACH_RADII_M,
 };
 use rand::{RngExt, SeedableRng};
 
 use super::*;
+use crate::address::AddressKey;
 use voice::Calls;
 
 #[derive(Debug, Default)]

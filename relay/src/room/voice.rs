@@ -11,7 +11,7 @@ use super::{
     Room,
     link::Link,
     mirror::Home,
-    no_location,
+    place::no_location,
     session::{Slot, VoiceState},
 };
 use crate::store::{Change, wire::Letter};

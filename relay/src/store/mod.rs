@@ -10,6 +10,8 @@ pub mod redis;
 pub mod region;
 pub mod wire;
 
+use std::time::Duration;
+
 use neartalk_shared::{PeerId, Timestamp, frame::LeftReason, http::StoreKind};
 use tokio::sync::oneshot;
 
@@ -18,6 +20,14 @@ use self::{
     wire::{
         Event, Letter, NodeId, PlaceRecord, Presence, Reply, Request, SessionKey, SessionRecord,
         Stamp, Utterance,
+    },
+};
+use crate::{
+    address::AddressKey,
+    moderation::{
+        bans::Ban,
+        origin::{DayKey, OriginDigest},
+        rulings::Ruling,
     },
 };
 
@@ -59,6 +69,8 @@ pub enum Change {
     Neglect(Region),
     /// A word to another relay.
     Letter(NodeId, Box<Letter>),
+    /// Something was decided that is to be known on all relays.
+    Ruling(Box<Ruling>),
     /// Everything before this has been dealt with.
     Fence(oneshot::Sender<()>),
 }
@@ -90,6 +102,10 @@ pub enum News {
     Letter(NodeId, Letter),
     /// A signal that could not be delivered; from whom it was.
     Undeliverable(PeerId),
+    /// The key that all relays use on a day, counted from 1970.
+    Key(u64, DayKey),
+    /// What was decided on any relay.
+    Rulings(Vec<Ruling>),
     /// These sessions are on another relay now.
     Lost(Vec<(SessionKey, NodeId)>),
 }
@@ -104,6 +120,22 @@ pub enum Whereabouts {
     /// On this relay, says the record, which may be out of date if that relay is there to ask.
     At(NodeId, Box<SessionRecord>),
 }
+
+/// How often a socket is counted anew, so that those of a relay that has died are forgotten.
+pub const SOCKET_RENEWAL: Duration = Duration::from_secs(60);
+
+/// A socket that counts against its address on all relays.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketTicket {
+    /// The address, as far as anyone needs to know.
+    pub origin: OriginDigest,
+    /// Which socket of this relay.
+    pub number: u64,
+}
+
+/// An address has too many sockets on all relays together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany;
 
 /// What is behind a room.
 #[async_trait::async_trait]
@@ -132,6 +164,34 @@ pub trait Storage: std::fmt::Debug + Send + Sync {
     /// Makes sure that the room knows what is in these regions and hears of what happens there;
     /// returns without that while the store can't be reached.
     async fn attend(&self, regions: Vec<Region>);
+
+    /// Counts a new session from an address on all relays together, or says in how many milliseconds
+    /// one will be allowed. A store that does not answer forbids nothing: each relay counts, too.
+    async fn count_session(&self, _address: AddressKey) -> Result<(), u64> {
+        Ok(())
+    }
+
+    /// Counts a socket from an address on all relays together until it is
+    /// [released](Storage::release_socket) or not renewed for a while.
+    async fn count_socket(&self, _address: AddressKey) -> Result<Option<SocketTicket>, TooMany> {
+        Ok(None)
+    }
+
+    /// Keeps counting a socket, every [`SOCKET_RENEWAL`].
+    async fn renew_socket(&self, _ticket: SocketTicket) {}
+
+    /// Counts a socket no longer.
+    async fn release_socket(&self, _ticket: SocketTicket) {}
+
+    /// Whether nobody at an address has shown the answer to this challenge to any relay before.
+    async fn spend_proof(&self, _address: AddressKey, _challenge: &str) -> bool {
+        true
+    }
+
+    /// Bans somebody on whichever other relay they are.
+    async fn ban_elsewhere(&self, _peer_id: PeerId, _time: Duration) -> Option<Ban> {
+        None
+    }
 
     /// Asks another relay; `None` when it is not there or does not answer.
     async fn ask(&self, node: NodeId, key: SessionKey, request: Request) -> Option<Reply>;

@@ -14,6 +14,10 @@ use sha2::{Digest, Sha256};
 
 use super::region::Region;
 use crate::{
+    moderation::{
+        bans::{Ban, BanId},
+        rulings::{Ruling, written_ban},
+    },
     quota::{Gcra, SlidingWindow},
     room::{movement::MovementGuard, session::VoiceState},
 };
@@ -240,6 +244,17 @@ pub enum Letter {
         /// What is to be done.
         request: Request,
     },
+    /// A request to ban somebody, if they are on that relay; only that one answers.
+    Ban {
+        /// Of this question, for the answer.
+        number: u64,
+        /// Who.
+        peer_id: PeerId,
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
+    /// Something that is to be known on all relays.
+    Ruling(Box<Ruling>),
     /// The answer to such a request.
     Answer {
         /// Of the question.
@@ -284,6 +299,8 @@ pub enum Reply {
     Located(Result<LocationUpdated, ApiError>),
     /// Who is around.
     Nearby(Result<Nearby, ApiError>),
+    /// They are banned.
+    Banned(#[serde(with = "written_ban")] Ban),
 }
 
 /// A [`Locate`] among relays: snapped already, as relays never pass on anything finer.
@@ -324,6 +341,9 @@ pub struct SessionRecord {
     pub messages: SlidingWindow,
     /// The updates of its place, against theirs.
     pub locations: Gcra,
+    /// Until when they are banned, if they are, and by which ban.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ban: Option<(Timestamp, BanId)>,
     /// What goes earlier than the session. It is kept on its own.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub place: Option<PlaceRecord>,

@@ -10,6 +10,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod civil;
 mod kinds;
 mod outage;
 mod proxy;

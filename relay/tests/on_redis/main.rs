@@ -23,6 +23,8 @@ mod session;
 #[path = "../socket/voice.rs"]
 mod voice;
 
+#[path = "../http_api/addresses.rs"]
+mod addresses;
 #[path = "../http_api/calls.rs"]
 mod calls;
 #[path = "../http_api/refusals.rs"]

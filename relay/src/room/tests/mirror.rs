@@ -136,6 +136,12 @@ impl Town {
                     }
                 }
             }
+            Change::Ruling(ruling) => {
+                for to in (0..self.rooms.len()).filter(|&to| to != at) {
+                    let news = News::Rulings(vec![(*ruling).clone()]);
+                    self.room(to).hear(news, now);
+                }
+            }
             Change::Fence(_) => {}
         }
     }

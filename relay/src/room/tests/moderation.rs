@@ -151,7 +151,7 @@ fn a_threshold_of_zero_leaves_it_to_the_operator() {
     let ban = ban.expect("they are here");
     assert_eq!(closed(&bad), Some(CloseCode::Banned));
     assert!(room.admit(address(20), None, at(3)).is_err());
-    assert!(room.lift_ban(ban.id).is_some() && room.lift_ban(ban.id).is_none());
+    assert!(room.lift_ban(ban.id, at(1)).is_some() && room.lift_ban(ban.id, at(1)).is_none());
     assert!(room.admit(address(20), None, at(3)).is_ok());
     assert!(
         room.nearby(&bad.session, at(3))
@@ -301,10 +301,10 @@ fn announcements_reach_those_who_are_here_and_those_who_come() {
     let mut room = room_with(RoomSettings::default());
     let mut people = crowd(&mut room, 2);
     let text = |s| MessageText::parse(s).unwrap();
-    let (_, told) = room.announce(text("to all"), None, at(60_000));
+    let (_, told) = room.announce(text("to all"), None, at(60_000), at(0));
     assert_eq!(told, 2);
     let cell = Cell5::parse("u33dc").unwrap();
-    let (local, told) = room.announce(text("to some"), Some(cell), at(60_000));
+    let (local, told) = room.announce(text("to some"), Some(cell), at(60_000), at(0));
     assert_eq!(told, 2);
     let mut afar = TestClient::from(&mut room, 9, at(1));
     assert_eq!(afar.announced, ["to all"]);
@@ -316,7 +316,7 @@ fn announcements_reach_those_who_are_here_and_those_who_come() {
     assert_eq!(late.announced, ["to all", "to some"]);
     people[0].read();
     assert_eq!(people[0].announced, ["to all", "to some"]);
-    room.moderation().notices.retract(local.id);
+    assert!(room.retract(local.id, at(2)));
     let mut later = TestClient::from(&mut room, 11, at(3));
     later.locate(&mut room, here(), 500, at(3));
     assert_eq!(later.announced, ["to all"]);

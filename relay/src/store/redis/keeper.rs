@@ -1,6 +1,10 @@
 //! Keeps the connection to Redis, what it is subscribed to, and this relay's sign of life.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use neartalk_shared::{Timestamp, time::millis};
@@ -15,11 +19,12 @@ use super::{
     client::Connection,
     keys::Keys,
     pump::{self, Pump},
-    snapshot,
+    rulings, snapshot,
 };
 use crate::{
     clock::Clock,
     hub::Feed,
+    moderation::origin::{DayKey, day_of},
     store::{
         Change, News,
         attendance::Attendance,
@@ -56,6 +61,10 @@ pub(super) struct Keeper {
     up: metrics::Gauge,
     attendance: Attendance<oneshot::Sender<()>>,
     generation: u64,
+    /// The keys that addresses are hashed with, by day.
+    days: BTreeMap<u64, DayKey>,
+    /// Of which days over this connection.
+    agreed: BTreeSet<u64>,
     /// The last sign of life that Redis took.
     beaten_at: Timestamp,
 }
@@ -90,6 +99,8 @@ impl Keeper {
             up,
             attendance: Attendance::default(),
             generation: 0,
+            days: BTreeMap::new(),
+            agreed: BTreeSet::new(),
             beaten_at: clock.now(),
         }
     }
@@ -110,7 +121,9 @@ impl Keeper {
                 }
                 Err(reason) => reason,
             };
+            let key = self.days.get(&day_of(self.clock.now())).cloned();
             let was_well = self.state.send_replace(State {
+                key,
                 connection: None,
                 trouble: Some(reason.clone()),
                 settled_at: Instant::now(),
@@ -133,8 +146,12 @@ impl Keeper {
         let (send, pushes, overflow) = pump::channel();
         let mut connection = self.settings.url.connect(send).await.map_err(say)?;
         self.beat(&mut connection, true).await?;
-        let own_channel = (Keys::OF_NODES, self.keys.node_channel(self.node));
-        connection.subscribe(vec![own_channel]).await.map_err(say)?;
+        let channels = [
+            self.keys.node_channel(self.node),
+            self.keys.common_channel(),
+        ];
+        let channels = channels.map(|channel| (Keys::OF_NODES, channel));
+        connection.subscribe(channels.into()).await.map_err(say)?;
         let pump = Pump::new(
             self.node,
             self.keys.clone(),
@@ -147,6 +164,10 @@ impl Keeper {
         );
         tokio::spawn(pump.run(connection.clone()));
         self.find_lost(&mut connection).await.map_err(say)?;
+        self.agreed.clear();
+        self.share_keys(&mut connection).await.map_err(say)?;
+        let decided = rulings::read(&mut connection, &self.keys).await;
+        self.feed.hear(News::Rulings(decided.map_err(say)?)).await;
         // From here on the writer writes, so that nothing is missed between what the room tells
         // of before and what it does later.
         self.state.send_modify(|state| {
@@ -186,6 +207,32 @@ impl Keeper {
                 };
         });
         Ok(connection)
+    }
+
+    /// Agrees with other relays on the keys of today and tomorrow, unless that is done.
+    async fn share_keys(&mut self, connection: &mut Connection) -> RedisResult<()> {
+        let [today, tomorrow] = rulings::days(self.clock.now());
+        for day in [today, tomorrow] {
+            if self.agreed.contains(&day) {
+                continue;
+            }
+            // What was agreed on is said again to a Redis that has lost it.
+            let ours = self.days.get(&day).cloned();
+            let ours = ours.unwrap_or_else(|| DayKey::random(&mut rand::rng()));
+            let key = rulings::agree(connection, &self.keys, day, ours).await?;
+            self.agreed.insert(day);
+            self.days.insert(day, key.clone());
+            self.feed.hear(News::Key(day, key)).await;
+        }
+        self.days.retain(|&day, _| day >= today);
+        self.agreed.retain(|&day| day >= today);
+        let key = self.days.get(&today);
+        self.state.send_if_modified(|state| {
+            let is_new = state.key.as_ref() != key;
+            state.key = key.cloned();
+            is_new
+        });
+        Ok(())
     }
 
     /// Learns which sessions have gone to other relays while this one could not be asked.
@@ -375,6 +422,9 @@ impl Keeper {
             let _: u64 = connection.run(&remove).await.map_err(say)?;
         }
         self.beaten_at = asked_at;
+        if !first {
+            self.share_keys(connection).await.map_err(say)?;
+        }
         if !first {
             let alive = alive.into_iter().map(|(node, _)| node).collect();
             self.feed.hear(News::Alive(alive, asked_at)).await;

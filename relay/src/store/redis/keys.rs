@@ -83,6 +83,7 @@ impl Keys {
         match rest.rsplit_once(':')?.1 {
             "region" => Region::parse(name).map(Channel::Region),
             "node" => NodeId::parse(name).map(Channel::Node),
+            "relays" => Some(Channel::Common),
             _ => None,
         }
     }
@@ -97,6 +98,32 @@ impl Keys {
         self.tagged(Self::OF_NODES, "nodes")
     }
 
+    /// The key that addresses are hashed with on a day.
+    pub fn day_key(&self, day: u64) -> String {
+        self.tagged(Self::OF_NODES, &format!("day-key:{day}"))
+    }
+
+    /// What was decided about something.
+    pub fn ruling(&self, subject: &str) -> String {
+        self.tagged(Self::OF_NODES, &format!("ruling:{subject}"))
+    }
+
+    /// The keys of all that was decided: a sorted set by when each ends.
+    pub fn rulings(&self) -> String {
+        self.tagged(Self::OF_NODES, "rulings")
+    }
+
+    /// The channel of letters to every relay.
+    pub fn common_channel(&self) -> String {
+        self.tagged(Self::OF_NODES, "relays:all")
+    }
+
+    /// Something that is counted by a number that spreads evenly.
+    pub fn counted(&self, what: &str, number: u128) -> String {
+        let partition = (number % u128::from(PARTITIONS)) as Partition;
+        self.tagged(partition, &format!("{what}:{number:032x}"))
+    }
+
     fn tagged(&self, partition: Partition, name: &str) -> String {
         format!("{{{}:{partition}}}:{name}", self.prefix)
     }
@@ -109,6 +136,8 @@ pub enum Channel {
     Region(Region),
     /// Letters to a relay.
     Node(NodeId),
+    /// Letters to every relay.
+    Common,
 }
 
 #[cfg(test)]
@@ -124,6 +153,8 @@ mod tests {
         let node = NodeId::parse("00000000000000ff").unwrap();
         let channel = keys.node_channel(node);
         assert_eq!(keys.read_channel(&channel), Some(Channel::Node(node)));
+        let channel = keys.common_channel();
+        assert_eq!(keys.read_channel(&channel), Some(Channel::Common));
         for other in ["", "region", "region:u33dc", "x:region:u33da", "x:y:u33dc"] {
             assert_eq!(keys.read_channel(other), None, "{other}");
         }

@@ -9,7 +9,9 @@
 mod client;
 mod keeper;
 pub mod keys;
+mod limits;
 mod pump;
+mod rulings;
 mod snapshot;
 mod writer;
 
@@ -21,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use neartalk_shared::http::StoreKind;
+use neartalk_shared::{PeerId, http::StoreKind, time::millis};
 use redis::Cmd;
 use rustc_hash::FxHashMap;
 use tokio::{
@@ -32,11 +34,16 @@ use tokio::{
 pub use self::client::{InvalidRedisUrl, RedisUrl};
 use self::{client::Connection, keeper::Keeper, keys::Keys, writer::Writer};
 use super::{
-    Change, Storage, Whereabouts,
+    Change, SocketTicket, Storage, TooMany, Whereabouts,
     region::Region,
     wire::{Letter, NodeId, Reply, Request, SessionKey, SessionRecord},
 };
-use crate::{clock::Clock, hub::Feed};
+use crate::{
+    address::{AddressKey, AddressLimits},
+    clock::Clock,
+    hub::Feed,
+    moderation::{bans::Ban, origin::DayKey},
+};
 
 /// How long another relay may take to answer.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -67,6 +74,8 @@ pub struct RedisSettings {
     pub lease: Duration,
     /// How long a message lives.
     pub message_ttl: Duration,
+    /// What each address may ask of all relays together.
+    pub limits: AddressLimits,
 }
 
 /// Whether Redis can be reached.
@@ -80,6 +89,8 @@ struct State {
     settled_at: tokio::time::Instant,
     /// Number of the connection.
     generation: u64,
+    /// The key that all relays hash addresses with today.
+    key: Option<DayKey>,
 }
 
 /// What the keeper is asked to do.
@@ -106,8 +117,13 @@ struct Questions {
 }
 
 impl Questions {
+    /// A number that was not used before.
+    fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn ask(&self) -> (u64, oneshot::Receiver<Reply>) {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let number = self.number();
         let (sender, receiver) = oneshot::channel();
         self.lock().insert(number, sender);
         (number, receiver)
@@ -134,6 +150,7 @@ impl Questions {
 pub struct Redis {
     node: NodeId,
     keys: Keys,
+    limits: AddressLimits,
     state: watch::Receiver<State>,
     changes: mpsc::Sender<Vec<Change>>,
     orders: mpsc::Sender<Order>,
@@ -156,6 +173,7 @@ impl Redis {
             trouble: Some("Redis has not been reached yet".into()),
             settled_at: tokio::time::Instant::now(),
             generation: 0,
+            key: None,
         });
         let (changes, written) = mpsc::channel(CHANGES);
         let (orders, received) = mpsc::channel(CHANGES);
@@ -171,6 +189,7 @@ impl Redis {
             feed: feed.clone(),
         };
         tokio::spawn(writer.run(written));
+        let limits = settings.limits;
         let keeper = Keeper::new(
             settings,
             node,
@@ -187,6 +206,7 @@ impl Redis {
         Arc::new(Self {
             node,
             keys,
+            limits,
             state: watched,
             changes,
             orders,
@@ -275,6 +295,47 @@ impl Storage for Redis {
         }
     }
 
+    async fn count_session(&self, address: AddressKey) -> Result<(), u64> {
+        self.count_session(address).await
+    }
+
+    async fn count_socket(&self, address: AddressKey) -> Result<Option<SocketTicket>, TooMany> {
+        self.count_socket(address).await
+    }
+
+    async fn renew_socket(&self, ticket: SocketTicket) {
+        self.renew_socket(ticket).await;
+    }
+
+    async fn release_socket(&self, ticket: SocketTicket) {
+        self.release_socket(ticket).await;
+    }
+
+    async fn spend_proof(&self, address: AddressKey, challenge: &str) -> bool {
+        self.spend_proof(address, challenge).await
+    }
+
+    async fn ban_elsewhere(&self, peer_id: PeerId, time: Duration) -> Option<Ban> {
+        let mut connection = self.connection()?;
+        let (number, reply) = self.questions.ask();
+        let letter = Letter::Ban {
+            number,
+            peer_id,
+            for_ms: millis(time),
+        };
+        let command = letter_to_all(&self.keys, self.node, &letter)?;
+        // Whoever does not have them does not answer.
+        let reply = match connection.run::<u64>(&command).await {
+            Ok(_) => timeout(ASK_TIMEOUT, reply).await.ok().and_then(Result::ok),
+            Err(_) => None,
+        };
+        self.questions.forget(number);
+        match reply? {
+            Reply::Banned(ban) => Some(ban),
+            _ => None,
+        }
+    }
+
     async fn ask(&self, node: NodeId, key: SessionKey, request: Request) -> Option<Reply> {
         let mut connection = self.connection()?;
         let (number, reply) = self.questions.ask();
@@ -313,6 +374,14 @@ fn written(node: NodeId, what: &impl serde::Serialize) -> Option<String> {
 fn read<T: serde::de::DeserializeOwned>(payload: &str) -> Option<(NodeId, T)> {
     let (node, json) = payload.split_at_checked(NodeId::CHARS)?;
     Some((NodeId::parse(node)?, serde_json::from_str(json).ok()?))
+}
+
+fn letter_to_all(keys: &Keys, from: NodeId, letter: &Letter) -> Option<Cmd> {
+    let mut command = redis::cmd("SPUBLISH");
+    command
+        .arg(keys.common_channel())
+        .arg(written(from, letter)?);
+    Some(command)
 }
 
 fn letter_to(keys: &Keys, from: NodeId, to: NodeId, letter: &Letter) -> Option<Cmd> {

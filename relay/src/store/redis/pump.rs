@@ -1,8 +1,11 @@
 //! Takes in what comes over the channels.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
@@ -19,7 +22,7 @@ use crate::{
     hub::Feed,
     store::{
         News,
-        wire::{Event, Letter, NodeId},
+        wire::{Event, Letter, NodeId, Reply},
     },
 };
 
@@ -125,7 +128,26 @@ impl Pump {
                     self.feed.hear(News::Event(node, region, event)).await;
                 }
             }
-            Some(Channel::Node(_)) => match read::<Letter>(&payload) {
+            Some(Channel::Node(_) | Channel::Common) => match read::<Letter>(&payload) {
+                Some((
+                    from,
+                    Letter::Ban {
+                        number,
+                        peer_id,
+                        for_ms,
+                    },
+                )) => {
+                    let feed = self.feed.clone();
+                    let time = Duration::from_millis(for_ms);
+                    let answer = async move {
+                        let ban = feed.ban(peer_id, time).await?;
+                        Some(Letter::Answer {
+                            number,
+                            reply: Reply::Banned(ban),
+                        })
+                    };
+                    self.answer(from, answer, connection, requests);
+                }
                 Some((
                     from,
                     Letter::Ask {
@@ -134,11 +156,7 @@ impl Pump {
                         request,
                     },
                 )) => {
-                    let Ok(permit) = Arc::clone(requests).try_acquire_owned() else {
-                        return;
-                    };
-                    let (feed, keys, own) = (self.feed.clone(), self.keys.clone(), self.node);
-                    let mut connection = connection.clone();
+                    let feed = self.feed.clone();
                     let orders = self.orders.clone();
                     let attend = move |regions| -> BoxFuture<'static, ()> {
                         Box::pin(async move {
@@ -147,15 +165,11 @@ impl Pump {
                             }
                         })
                     };
-                    tokio::spawn(async move {
+                    let answer = async move {
                         let reply = feed.answer(from, key, request, attend).await;
-                        let letter = Letter::Answer { number, reply };
-                        if let Some(command) = letter_to(&keys, own, from, &letter) {
-                            // Whoever has asked does without in the end.
-                            let _ = connection.run::<u64>(&command).await;
-                        }
-                        drop(permit);
-                    });
+                        Some(Letter::Answer { number, reply })
+                    };
+                    self.answer(from, answer, connection, requests);
                 }
                 Some((_, Letter::Answer { number, reply })) => {
                     self.questions.answer(number, reply);
@@ -165,5 +179,28 @@ impl Pump {
             },
             None => {}
         }
+    }
+
+    /// Sends another relay the answer that it waits for, once there is one.
+    fn answer(
+        &self,
+        to: NodeId,
+        answer: impl Future<Output = Option<Letter>> + Send + 'static,
+        connection: &Connection,
+        requests: &Arc<Semaphore>,
+    ) {
+        let Ok(permit) = Arc::clone(requests).try_acquire_owned() else {
+            return;
+        };
+        let (keys, own) = (self.keys.clone(), self.node);
+        let mut connection = connection.clone();
+        tokio::spawn(async move {
+            let letter = answer.await;
+            if let Some(command) = letter.and_then(|letter| letter_to(&keys, own, to, &letter)) {
+                // Whoever has asked does without in the end.
+                let _ = connection.run::<u64>(&command).await;
+            }
+            drop(permit);
+        });
     }
 }

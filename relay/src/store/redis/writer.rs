@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     Order, State,
     keys::{Keys, Partition},
-    letter_to, written,
+    letter_to, letter_to_all, rulings, written,
 };
 use crate::{
     clock::Clock,
@@ -185,6 +185,16 @@ impl Writer {
                 }
                 if let Some(command) = letter_to(keys, self.node, to, &letter) {
                     batch.commands.push((Keys::OF_NODES, command));
+                }
+            }
+            Change::Ruling(ruling) => {
+                if let Some(command) = rulings::keep(keys, &ruling, now) {
+                    batch.commands.push((Keys::OF_NODES, command));
+                    let letter = Letter::Ruling(ruling);
+                    let command = letter_to_all(keys, self.node, &letter);
+                    batch
+                        .commands
+                        .extend(command.map(|command| (Keys::OF_NODES, command)));
                 }
             }
             Change::Fence(fence) => batch.fences.push(fence),
