@@ -4,6 +4,8 @@
 #[cfg(target_os = "linux")]
 pub mod bus;
 #[cfg(target_os = "linux")]
+pub mod caddy;
+#[cfg(target_os = "linux")]
 pub mod chromium;
 #[cfg(target_os = "linux")]
 pub mod geoclue;

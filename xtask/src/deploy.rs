@@ -1,5 +1,7 @@
 //! What is in `deploy/`: checked with the programs that will read it, and put into a package.
 
+mod compose;
+
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -56,6 +58,7 @@ pub fn check(guard: &Guard) -> Result<()> {
     settings_exist(relay, guard)?;
 
     let deploy = root().join("deploy");
+    compose::check(&deploy)?;
     for words in [
         &["promtool", "check", "rules", "alerts.yml"][..],
         &["promtool", "test", "rules", "alerts.test.yml"],

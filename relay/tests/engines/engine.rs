@@ -1,5 +1,7 @@
 //! A person whose client is the real engine.
 
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
 use std::collections::VecDeque;
 
 use neartalk_client::{
@@ -103,6 +105,11 @@ impl Someone {
             }
         })
         .await
+    }
+
+    /// What has happened and was not asked for yet.
+    pub fn unread(&self) -> impl Iterator<Item = &Event> {
+        self.unread.iter()
     }
 
     /// What others said, in the order in which it came, and what was unread besides is forgotten.

@@ -11,9 +11,12 @@
 mod common;
 
 mod civil;
+#[path = "../engines/engine.rs"]
+mod engine;
 mod kinds;
 mod outage;
 mod proxy;
+mod rolling;
 mod store;
 mod together;
 mod town;
