@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::http::HeaderValue;
-use clap::{Parser, ValueEnum};
+use clap::{
+    CommandFactory, Parser, ValueEnum,
+    error::{ContextKind, ContextValue},
+};
 use ipnet::IpNet;
 use neartalk_shared::{frame::IceServer, limits, proof::BITS_MAX};
 
@@ -307,6 +310,11 @@ pub enum LogFormat {
 }
 
 impl Config {
+    /// Reads flags and environment; a setting that can't be ends the program with a sentence about it.
+    pub fn from_environment() -> Self {
+        Self::try_parse().unwrap_or_else(|error| discreet(error).exit())
+    }
+
     /// What of these settings concerns the room. An error when those about TURN don't fit together.
     pub fn room(&self) -> Result<RoomSettings, TurnError> {
         let ice_server = |url: &String| IceServer {
@@ -383,6 +391,27 @@ impl Config {
             sockets: self.sockets_per_address,
         }
     }
+}
+
+/// The same error without what it repeats of a secret, which would end up in a log.
+fn discreet(mut error: clap::Error) -> clap::Error {
+    let about = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => argument.clone(),
+        _ => return error,
+    };
+    let flag = about
+        .split([' ', '='])
+        .next()
+        .and_then(|f| f.strip_prefix("--"));
+    let command = Config::command();
+    let is_secret = command
+        .get_arguments()
+        .any(|known| known.is_hide_env_values_set() && known.get_long() == flag);
+    if is_secret {
+        let hidden = ContextValue::String("(not shown)".into());
+        error.insert(ContextKind::InvalidValue, hidden);
+    }
+    error
 }
 
 fn parse_duration(s: &str) -> Result<Duration, String> {

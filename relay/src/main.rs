@@ -3,12 +3,11 @@
 use std::io::{IsTerminal, Write};
 
 use anyhow::Context;
-use clap::Parser;
 use neartalk_relay::{Config, Server, config::LogFormat};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> anyhow::Result<()> {
-    let config = Config::parse();
+    let config = Config::from_environment();
     start_logs(&config)?;
     // Each connection is a file descriptor, and many systems start programs with only 1,024.
     if let Err(e) = rlimit::increase_nofile_limit(u64::MAX) {

@@ -242,3 +242,29 @@ async fn what_was_chosen_is_what_clients_are_told() {
     assert_eq!(limits.location_burst, 6);
     assert_eq!(fox.created.expires_in_s, 11 * 60);
 }
+
+#[tokio::test]
+async fn a_secret_that_can_not_be_is_not_repeated() {
+    for (flag, variable, value) in [
+        (
+            "--redis-url",
+            "NEARTALK_REDIS_URL",
+            "rediz://fox:hush-hush@redis.example",
+        ),
+        (
+            "--database-url",
+            "NEARTALK_DATABASE_URL",
+            "mysql://fox:hush-hush@db.example/near",
+        ),
+        ("--admin-token", "NEARTALK_ADMIN_TOKEN", "hush-hush"),
+    ] {
+        let base = ["--listen", "127.0.0.1:0"];
+        let given = [&base[..], &[flag, value]].concat();
+        for (flags, env) in [(given, vec![]), (base.to_vec(), vec![(variable, value)])] {
+            let (status, output) = Relay::run_to_end(&flags, &env).await;
+            assert!(!status.success(), "{flag}");
+            assert!(!output.contains("hush"), "{flag}:\n{output}");
+            assert!(output.contains(flag), "{flag}:\n{output}");
+        }
+    }
+}
