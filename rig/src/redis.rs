@@ -39,6 +39,47 @@ impl Redis {
         })
     }
 
+    /// Starts one that speaks TLS only, with a certificate of its own; that file is what has to be
+    /// trusted for it.
+    ///
+    /// # Errors
+    /// When it doesn't start.
+    #[cfg(target_os = "linux")]
+    pub fn start_tls() -> Result<(Self, PathBuf)> {
+        let folder = folder()?;
+        let address = free_port()?;
+        let names = vec![address.ip().to_string()];
+        let made = rcgen::generate_simple_self_signed(names).context("making a certificate")?;
+        let [certificate, key] = [
+            ("CERTIFICATE", made.cert.der().to_vec()),
+            ("PRIVATE KEY", made.signing_key.serialize_der()),
+        ]
+        .map(|(kind, der)| {
+            let text = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, der);
+            let file = folder.join(kind.replace(' ', "-").to_lowercase());
+            let pem = format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n");
+            fs::write(&file, pem).map(|()| file)
+        });
+        let (certificate, key) = (certificate?, key?);
+        let flags = [
+            ("--port", "0".to_owned()),
+            ("--tls-port", address.port().to_string()),
+            ("--tls-cert-file", certificate.display().to_string()),
+            ("--tls-key-file", key.display().to_string()),
+            ("--tls-auth-clients", "no".to_owned()),
+        ];
+        let flags = flags.map(|(flag, value)| [flag.to_owned(), value]);
+        let flags = flags.concat();
+        let process = run(address, &folder, &flags)?;
+        let redis = Self {
+            process,
+            address,
+            folder,
+            flags,
+        };
+        Ok((redis, certificate))
+    }
+
     /// Starts a sentinel that watches `master` under this name, and on its own makes a replica of it
     /// the master when it is gone.
     ///

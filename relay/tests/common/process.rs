@@ -23,6 +23,7 @@ pub struct Relay {
     #[cfg(target_os = "linux")]
     redis: Option<neartalk_rig::redis::Redis>,
     flags: Vec<String>,
+    env: Vec<(String, String)>,
     /// Where it listens.
     pub address: SocketAddr,
     /// `http://…` of its admin listener.
@@ -37,26 +38,34 @@ impl Relay {
         if ON_REDIS {
             let redis = neartalk_rig::redis::Redis::start(&[]).unwrap();
             let flags = [flags, vec!["--redis-url".to_owned(), redis.url()]].concat();
-            let relay = Self::start_on("127.0.0.1:0", flags);
+            let relay = Self::start_on("127.0.0.1:0", flags, Vec::new());
             return Self {
                 redis: Some(redis),
                 ..relay
             };
         }
-        Self::start_on("127.0.0.1:0", flags)
+        Self::start_on("127.0.0.1:0", flags, Vec::new())
     }
 
     /// Starts a relay that shares a Redis with others.
     pub fn start_with(redis_url: &str, flags: &[&str]) -> Self {
-        let flags = [&["--redis-url", redis_url], flags].concat();
-        let flags = flags.into_iter().map(str::to_owned).collect();
-        Self::start_on("127.0.0.1:0", flags)
+        Self::start_with_env(redis_url, flags, &[])
     }
 
-    fn start_on(listen: &str, flags: Vec<String>) -> Self {
+    /// The same, with these environment variables.
+    pub fn start_with_env(redis_url: &str, flags: &[&str], env: &[(&str, &str)]) -> Self {
+        let flags = [&["--redis-url", redis_url], flags].concat();
+        let flags = flags.into_iter().map(str::to_owned).collect();
+        let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        let env = env.iter().map(own).collect();
+        Self::start_on("127.0.0.1:0", flags, env)
+    }
+
+    fn start_on(listen: &str, flags: Vec<String>, env: Vec<(String, String)>) -> Self {
         let mut args = vec!["--listen", listen, "--admin-listen", "127.0.0.1:0"];
         args.extend(flags.iter().map(String::as_str));
-        let (process, lines) = Process::spawn(&args, &[]);
+        let set: Vec<_> = env.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let (process, lines) = Process::spawn(&args, &set);
         let (mut public, mut admin) = (None, None);
         while public.is_none() || admin.is_none() {
             let Ok(line) = lines.recv_timeout(GUARD) else {
@@ -76,6 +85,7 @@ impl Relay {
             #[cfg(target_os = "linux")]
             redis: None,
             flags,
+            env,
             address: public.expect("the loop ends when there is one"),
             admin: admin.expect("the loop ends when there is one"),
         }
@@ -148,7 +158,11 @@ impl Relay {
 
     /// Starts a new relay where this one was, which must have ended.
     pub fn restart_on_same_port(&mut self) {
-        *self = Self::start_on(&self.address.to_string(), std::mem::take(&mut self.flags));
+        let (flags, env) = (
+            std::mem::take(&mut self.flags),
+            std::mem::take(&mut self.env),
+        );
+        *self = Self::start_on(&self.address.to_string(), flags, env);
     }
 }
 

@@ -153,3 +153,26 @@ async fn a_replica_that_becomes_the_master_is_found() {
         ["before", "after"]
     );
 }
+
+#[tokio::test]
+async fn a_redis_behind_tls_is_as_good_and_one_that_nobody_vouches_for_is_not_taken() {
+    let (redis, certificate) = Redis::start_tls().unwrap();
+    let url = format!("rediss://{}", redis.address());
+    let trust = [("SSL_CERT_FILE", certificate.to_str().unwrap())];
+    let relays = [0, 1].map(|_| Relay::start_with_env(&url, &[], &trust));
+    for relay in &relays {
+        assert_eq!(health(relay, HealthStatus::Ok).await, None);
+    }
+    let mut fox = Person::at(&relays[0], &relays[0].api(), "Fox", beside(0), 500).await;
+    let mut owl = Person::at(&relays[1], &relays[1].api(), "Owl", beside(0), 500).await;
+    fox.sees(owl.id()).await;
+    assert_eq!(fox.say("in secret").await.reached, 1);
+    assert_eq!(owl.hears().await.text.as_str(), "in secret");
+    // Without the certificate, and without TLS, there is no way to it.
+    let stranger = Relay::start_with(&url, &[]);
+    let reason = health(&stranger, HealthStatus::Degraded).await;
+    assert!(reason.is_some(), "{}", stranger.output());
+    let plain = Relay::start_with(&redis.url(), &[]);
+    health(&plain, HealthStatus::Degraded).await;
+    fox.say("still well").await;
+}
