@@ -20,6 +20,7 @@ mod common;
 mod attacker;
 mod finding;
 mod likeness;
+mod threats;
 
 use std::ops::RangeInclusive;
 
