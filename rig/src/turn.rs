@@ -47,11 +47,30 @@ impl TurnServer {
         Self::run(Command::new("turnserver"), address, secret)
     }
 
+    /// Starts one on this computer that does nothing beyond its work: it keeps no log of it, so
+    /// [`TurnServer::allocations`] knows of none.
+    ///
+    /// # Errors
+    /// When it doesn't start.
+    pub fn start_for_load(secret: &str) -> Result<Self> {
+        let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+        Self::run_with(Command::new("turnserver"), address, secret, &[])
+    }
+
     /// Starts a command that becomes one, such as `turnserver` in a network of its own, at this address.
     ///
     /// # Errors
     /// When it doesn't start.
-    pub fn run(mut command: Command, address: SocketAddr, secret: &str) -> Result<Self> {
+    pub fn run(command: Command, address: SocketAddr, secret: &str) -> Result<Self> {
+        Self::run_with(command, address, secret, &["--verbose"])
+    }
+
+    fn run_with(
+        mut command: Command,
+        address: SocketAddr,
+        secret: &str,
+        flags: &[&str],
+    ) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Relaxed);
         let folder = env::temp_dir().join(format!("neartalk-turn-{}-{number}", std::process::id()));
@@ -59,7 +78,6 @@ impl TurnServer {
         let ip = address.ip();
         command.args([
             "-n",
-            "--verbose",
             "--log-file=stdout",
             "--simple-log",
             "--no-tcp",
@@ -70,6 +88,7 @@ impl TurnServer {
             "--realm=neartalk.test",
             "--use-auth-secret",
         ]);
+        command.args(flags);
         command.args([
             format!("--listening-ip={ip}"),
             format!("--relay-ip={ip}"),
@@ -100,6 +119,11 @@ impl TurnServer {
     /// Where it listens, over UDP.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// `stun:…`, for clients.

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: the relay under load, its index by itself, voice beside Chromium, and the app.
+//! `cargo xtask bench`: the relay under load, its index by itself, its TURN server beside coturn, voice
+//! beside Chromium, and the app.
 
 use std::process::ExitCode;
 
@@ -31,6 +32,8 @@ enum Bench {
     Relay,
     /// The proximity index: a query and a move, at 1,000 to 1,000,000 people.
     Index,
+    /// What a packet costs the TURN server inside the relay, beside coturn; needs Linux.
+    Turn,
     /// Delay, quality, joining, processor time and echo of voice, beside Chromium; needs Linux and root.
     Voice,
     /// How soon the window can be used, and what it holds in memory; needs Linux and Xvfb.
@@ -43,6 +46,7 @@ impl Bench {
         match self {
             _ if !cfg!(target_os = "linux") => &[],
             Self::Relay | Self::Index => &[],
+            Self::Turn => &[needs::COTURN],
             Self::Voice => &[
                 needs::PULSEAUDIO,
                 needs::PULSEAUDIO_UTILS,
@@ -60,6 +64,7 @@ pub fn bench(args: Args) -> Result<ExitCode> {
     let (package, name) = match args.what {
         Bench::Relay => ("neartalk-relay", "load"),
         Bench::Index => ("neartalk-relay", "index"),
+        Bench::Turn => ("neartalk-relay", "turn"),
         Bench::Voice => ("neartalk-client", "voice"),
         Bench::App => ("neartalk-app", "app"),
     };
