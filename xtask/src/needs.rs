@@ -237,7 +237,7 @@ pub const PROMTOOL: Need = Need {
 /// For checking the reverse proxy's settings.
 pub const CADDY: Need = Need {
     name: "caddy",
-    why: "the settings for it are checked by it",
+    why: "the settings for it are checked by it, and the tests of many relays put it before two of them",
     test: Test::Program(&["caddy"]),
     source: Source::Apt("caddy"),
 };
