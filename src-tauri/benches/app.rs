@@ -1,5 +1,6 @@
-//! How soon the window can be used, and what it holds in memory: the real program, optimised, on a
-//! screen that nobody sees. `cargo xtask bench app`; docs/benchmarks.md says what the figures mean.
+//! How soon the window can be used, and what it holds in memory: the real program on a screen that
+//! nobody sees. `cargo xtask bench app` builds it as packages have it, and names it in
+//! `NEARTALK_PROGRAM`; docs/benchmarks.md says what the figures mean.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,8 +20,8 @@ fn main() -> anyhow::Result<()> {
 #[cfg(target_os = "linux")]
 mod linux {
     use std::{
-        fs,
-        path::Path,
+        env, fs,
+        path::PathBuf,
         process::Command,
         time::{Duration, SystemTime, UNIX_EPOCH},
     };
@@ -44,13 +45,15 @@ mod linux {
         let screen = Screen::start(1280, 900)?;
         let relay = Relay::start(&[])?;
         let pulse = Pulse::start(1)?;
+        let program = env::var_os("NEARTALK_PROGRAM");
+        let program = PathBuf::from(program.context("NEARTALK_PROGRAM names no program")?);
         let open = || {
-            let program = Path::new(env!("CARGO_BIN_EXE_neartalk"));
-            Window::open("window", program, &screen, Home::create()?, |command| {
+            Window::open("window", &program, &screen, Home::create()?, |command| {
                 command.env("NEARTALK_RELAY", relay.url());
                 pulse.equip(command, 0);
             })
         };
+        println!("{}", program.display());
         println!("{} load {}", machine(), load());
 
         // The first reads the program from the disk.

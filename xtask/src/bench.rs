@@ -1,13 +1,14 @@
 //! `cargo xtask bench`: the relay under load, its index by itself, its TURN server beside coturn, voice
 //! beside Chromium, and the app.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::{
-    cargo::cargo,
+    cargo::{build, cargo, find},
+    dist,
     needs::{self, Need},
     process::{Ended, Guard, Interrupt, run},
     typescript,
@@ -42,12 +43,12 @@ enum Bench {
 
 impl Bench {
     /// What it takes beyond what builds the project.
-    fn needs(self) -> &'static [Need] {
+    fn needs(self) -> Vec<Need> {
         match self {
-            _ if !cfg!(target_os = "linux") => &[],
-            Self::Relay | Self::Index => &[],
-            Self::Turn => &[needs::COTURN],
-            Self::Voice => &[
+            _ if !cfg!(target_os = "linux") => Vec::new(),
+            Self::Relay | Self::Index => Vec::new(),
+            Self::Turn => vec![needs::COTURN],
+            Self::Voice => vec![
                 needs::PULSEAUDIO,
                 needs::PULSEAUDIO_UTILS,
                 needs::CHROMIUM,
@@ -55,7 +56,16 @@ impl Bench {
                 needs::PYTHON,
                 needs::SPEECH,
             ],
-            Self::App => &[needs::NODE, needs::NPM],
+            Self::App => {
+                let mut needs = vec![
+                    needs::NODE,
+                    needs::NPM,
+                    needs::PULSEAUDIO,
+                    needs::PULSEAUDIO_UTILS,
+                ];
+                needs.extend(needs::REAL_WINDOW);
+                needs
+            }
         }
     }
 }
@@ -72,17 +82,29 @@ pub fn bench(args: Args) -> Result<ExitCode> {
         interrupt: Interrupt::listen()?,
         deadline: None,
     };
-    needs::provide(args.what.needs(), args.yes)?;
-    if matches!(args.what, Bench::App) {
-        // It is built into the program.
-        match typescript::build_window(&guard)? {
-            Ended::Exited(status) if status.success() => {}
-            _ => bail!("the interface could not be built; what npm said is above"),
-        }
-    }
-    let mut command = cargo(&["bench", "-p", package, "--bench", name, "--"]);
+    needs::provide(&args.what.needs(), args.yes)?;
+    let mut command = cargo(&["bench"]);
+    match args.what {
+        // What measures need not be fast, only what is measured.
+        Bench::App => command
+            .args(["--profile", "dev", "--workspace", "--all-features"])
+            .env("NEARTALK_PROGRAM", packaged(&guard)?),
+        _ => command.args(["-p", package]),
+    };
+    command.args(["--bench", name, "--"]);
     Ok(match run(command.args(args.rest), &guard)? {
         Ended::Exited(status) if status.success() => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     })
+}
+
+/// The app as packages have it.
+fn packaged(guard: &Guard) -> Result<PathBuf> {
+    // The interface is built into it.
+    match typescript::build_window(guard)? {
+        Ended::Exited(status) if status.success() => {}
+        _ => bail!("the interface could not be built; what npm said is above"),
+    }
+    let arguments = ["-p", "neartalk-app", "--bins", "--profile", dist::PROFILE];
+    Ok(find(&build(&arguments, guard)?, "neartalk")?.to_owned())
 }

@@ -265,7 +265,7 @@ fn as_library(manifest: &str) -> Option<String> {
 }
 
 /// The profile that packages for desktops are built with.
-const PROFILE: &str = "dist";
+pub const PROFILE: &str = "dist";
 
 /// Where Tauri puts what it makes.
 fn outputs(platform: Platform, target: Option<&str>) -> PathBuf {
