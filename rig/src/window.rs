@@ -218,6 +218,10 @@ impl Window {
         fs::write(&bus, BUS)?;
         command.arg("--config-file").arg(bus);
         command.args(["--", "WebKitWebDriver", &format!("--port={port}")]);
+        // There is neither a graphics card nor an accessibility bus.
+        command
+            .env("WEBKIT_DISABLE_DMABUF_RENDERER", "1")
+            .env("NO_AT_BRIDGE", "1");
         prepare(&mut command);
         home.equip(&mut command);
         command
@@ -225,9 +229,6 @@ impl Window {
             .env("TAURI_WEBVIEW_AUTOMATION", "true")
             .env("LANG", "C.UTF-8")
             .env("LANGUAGE", "en")
-            // There is neither a graphics card nor an accessibility bus.
-            .env("WEBKIT_DISABLE_DMABUF_RENDERER", "1")
-            .env("NO_AT_BRIDGE", "1")
             .env_remove("WAYLAND_DISPLAY")
             .env_remove("DBUS_SESSION_BUS_ADDRESS")
             .process_group(0);

@@ -51,6 +51,8 @@ mod linux {
             Window::open("window", &program, &screen, Home::create()?, |command| {
                 command.env("NEARTALK_RELAY", relay.url());
                 pulse.equip(command, 0);
+                // As people have it, unlike in tests.
+                command.env_remove("WEBKIT_DISABLE_DMABUF_RENDERER");
             })
         };
         println!("{}", program.display());
@@ -155,7 +157,7 @@ mod linux {
 
     fn tell(when: &str, window: &Window) -> Result<()> {
         println!("memory, {when}:");
-        let mut sums = [0.0; 2];
+        let mut sums = [0.0; 3];
         for (pid, name) in processes(window)? {
             let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
             let of = |field: &str| -> f64 {
@@ -163,16 +165,20 @@ mod linux {
                 let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
                 kib.unwrap_or(0.0) / 1_024.0
             };
-            let [rss, pss] = [of("Rss:"), of("Pss:")];
-            sums[0] += rss;
-            sums[1] += pss;
-            println!("  {name:16} {rss:6.1} MiB resident, {pss:6.1} MiB its share");
+            let parts = [of("Rss:"), of("Pss:"), of("Pss_Anon:")];
+            show(&name, parts);
+            for (sum, part) in sums.iter_mut().zip(parts) {
+                *sum += part;
+            }
         }
-        println!(
-            "  {:16} {:6.1} MiB resident, {:6.1} MiB its share",
-            "all", sums[0], sums[1]
-        );
+        show("all", sums);
         Ok(())
+    }
+
+    fn show(name: &str, [rss, pss, own]: [f64; 3]) {
+        println!(
+            "  {name:16} {rss:6.1} MiB resident, {pss:6.1} MiB its share, {own:6.1} MiB of it no file's"
+        );
     }
 
     fn machine() -> String {

@@ -17,6 +17,8 @@ pub mod store;
 pub mod system;
 pub mod talk_key;
 pub mod told;
+#[cfg(target_os = "linux")]
+mod webkit;
 
 use std::{env, io, time::Duration};
 
@@ -43,6 +45,10 @@ pub fn run() -> anyhow::Result<()> {
     let app = app.plugin(tauri_plugin_neartalk_mobile::init());
     let app = app
         .setup(move |app| {
+            #[cfg(target_os = "linux")]
+            for window in app.webview_windows().values() {
+                webkit::spare(window);
+            }
             let store = Store::new(app.path().app_config_dir()?);
             app.manage(Host::start(app.handle().clone(), store, relay));
             async_runtime::spawn(exit_when_told(app.handle().clone()));
