@@ -13,7 +13,8 @@ use std::{
 };
 
 use neartalk_shared::{
-    ApiError, ClientFrame, ErrorCode, MessageId, PeerId, SessionId, Username,
+    ApiError, ClientFrame, ErrorCode, MessageId, MessageText, PeerId, SessionId, Timestamp,
+    Username,
     frame::{LeftReason, Reach},
     http::CreatedSession,
 };
@@ -108,6 +109,8 @@ pub(crate) struct Core {
     typing: Typing,
     placement: Placement,
     desk: Desk,
+    /// What whoever runs the relay has said to everyone.
+    announced: VecDeque<(MessageText, Timestamp)>,
     actions: VecDeque<Action>,
 }
 
@@ -137,6 +140,7 @@ impl Core {
             typing: Typing::default(),
             placement,
             desk: Desk::new(voice),
+            announced: VecDeque::new(),
             actions: VecDeque::new(),
         };
         core.emit(Event::Connection(ConnectionState::Connecting));

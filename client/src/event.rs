@@ -139,6 +139,13 @@ pub enum Event {
         /// Of whom.
         peer_id: PeerId,
     },
+    /// Whoever runs the relay has something to say to everyone.
+    Announcement {
+        /// What.
+        text: MessageText,
+        /// Until when it is of interest, by the relay's clock.
+        expires_at: Timestamp,
+    },
     /// Somebody is blocked, or no longer is.
     Blocked {
         /// Who.

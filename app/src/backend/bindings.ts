@@ -392,7 +392,7 @@ former_peer_id: PeerId;
 /**  And what they were called. */
 former_username: Username; 
 /**  What they are called now. */
-username: Username }) & { active?: never; blocked?: never; direction?: never; error?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never } | 
+username: Username }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never } | 
 /**  The relay knows the place: where words land now. */
 {
 	type: "located",
@@ -402,27 +402,27 @@ username: Username }) & { active?: never; blocked?: never; direction?: never; er
 /**  What and what to do. */
 error: ApiError; 
 /**  When it is told again, in milliseconds. */
-retry_in_ms: number }) & { active?: never; blocked?: never; direction?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; status?: never; text?: never; username?: never } | 
+retry_in_ms: number }) & { active?: never; blocked?: never; direction?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; status?: never; text?: never; username?: never } | 
 /**  Everyone in range; replaces what was known before. */
 ({ type: "nearby"; 
 /**  The whole list, nearest first. */
 people: Person[]; 
 /**  Who would be in range with another radius. */
-reach: Reach[] }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; person?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+reach: Reach[] }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; person?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  Who would be in range with another radius. */
 ({ type: "reach"; 
 /**  By radius. */
-reach: Reach[] }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+reach: Reach[] }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  Somebody came into range. */
 ({ type: "person_entered"; 
 /**  Who. */
-person: Person }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+person: Person }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  Something about somebody in range has changed. */
 ({ type: "person_changed"; 
 /**  How they are now. */
 person: Person; 
 /**  What they were called, when that is what changed. */
-renamed_from?: Username }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; reach?: never; reached?: never; reason?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+renamed_from?: Username }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; reach?: never; reached?: never; reason?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  Somebody is no longer in range. */
 ({ type: "person_left"; 
 /**  Who. */
@@ -430,45 +430,45 @@ peer_id: PeerId;
 /**  What they were called. */
 username: Username; 
 /**  Why. */
-reason: LeftReason }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; people?: never; person?: never; reach?: never; reached?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never } | 
+reason: LeftReason }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; people?: never; person?: never; reach?: never; reached?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never } | 
 /**  Somebody is typing, or no longer is. */
 ({ type: "typing"; 
 /**  Who. */
 peer_id: PeerId; 
 /**  Whether they are. */
-active: boolean }) & { blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+active: boolean }) & { blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  Messages new to this client that were said before it came, oldest first. */
 ({ type: "history"; 
 /**  Belong among the others by their time. */
-messages: ChatMessage[] }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+messages: ChatMessage[] }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  Somebody said something. */
 ({ type: "message"; 
 /**  What. */
-message: ChatMessage }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+message: ChatMessage }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  Messages are gone, and must go from every screen. */
 ({ type: "removed"; 
 /**  Which. */
 ids: MessageId[]; 
 /**  Why. */
-reason: RemovedReason }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+reason: RemovedReason }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  An own message waits to be sent. */
 ({ type: "queued"; 
 /**  Which. */
 id: MessageId; 
 /**  What it says. */
-text: MessageText }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; username?: never } | 
+text: MessageText }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; username?: never } | 
 /**  The relay asks for patience with an own message; it is sent by itself. */
 ({ type: "delayed"; 
 /**  Which. */
 id: MessageId; 
 /**  When it is sent again, in milliseconds. */
-retry_in_ms: number }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; status?: never; text?: never; username?: never } | 
+retry_in_ms: number }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; status?: never; text?: never; username?: never } | 
 /**  The relay has an own message. */
 ({ type: "sent"; 
 /**  How it stands among the others. */
 message: ChatMessage; 
 /**  How many people got it then. */
-reached: number }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+reached: number }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  An own message will not be sent. */
 {
 	type: "failed",
@@ -481,17 +481,23 @@ reached: number }) & { active?: never; blocked?: never; direction?: never; error
 /**  The relay has taken a report. */
 ({ type: "reported"; 
 /**  Of whom. */
-peer_id: PeerId }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+peer_id: PeerId }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+/**  Whoever runs the relay has something to say to everyone. */
+({ type: "announcement"; 
+/**  What. */
+text: MessageText; 
+/**  Until when it is of interest, by the relay's clock. */
+expires_at: Timestamp }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; username?: never } | 
 /**  Somebody is blocked, or no longer is. */
 ({ type: "blocked"; 
 /**  Who. */
 peer_id: PeerId; 
 /**  Whether they are. */
-blocked: boolean }) & { active?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+blocked: boolean }) & { active?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  Something that was asked for did not work. */
 ({ type: "refused"; 
 /**  What and what to do. */
-error: ApiError }) & { active?: never; blocked?: never; direction?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+error: ApiError }) & { active?: never; blocked?: never; direction?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  How it stands with voice for oneself. */
 {
 	type: "voice",
@@ -503,17 +509,17 @@ error: ApiError }) & { active?: never; blocked?: never; direction?: never; forme
 /**  Somebody left voice, or range. */
 ({ type: "voice_person_left"; 
 /**  Who. */
-peer_id: PeerId }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+peer_id: PeerId }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  How loud everybody is; ten times a second while in voice or trying the microphone out. */
 ({ type: "voice_levels"; 
 /**  The own microphone. */
 own: OwnLevel; 
 /**  Everybody connected with. */
-people: PersonLevel[] }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; peer_id?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+people: PersonLevel[] }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; peer_id?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  How well the connections do; once a second while in voice. */
 ({ type: "voice_quality"; 
 /**  Everybody in voice and in range. */
-people: PersonQuality[] }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+people: PersonQuality[] }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  Something about voice that a person should know. */
 {
 	type: "voice_notice",
@@ -523,13 +529,13 @@ people: PersonQuality[] }) & { active?: never; blocked?: never; direction?: neve
 /**  Microphones. */
 inputs: Device[]; 
 /**  Loudspeakers. */
-outputs: Device[] }) & { active?: never; blocked?: never; direction?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; message?: never; messages?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
+outputs: Device[] }) & { active?: never; blocked?: never; direction?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; message?: never; messages?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; status?: never; text?: never; username?: never } | 
 /**  Something happened to the microphone or the loudspeaker. */
 ({ type: "voice_device"; 
 /**  To which of them. */
 direction: DeviceDirection; 
 /**  What. */
-status: DeviceStatus }) & { active?: never; blocked?: never; error?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; text?: never; username?: never } | 
+status: DeviceStatus }) & { active?: never; blocked?: never; error?: never; expires_at?: never; former_peer_id?: never; former_username?: never; id?: never; ids?: never; inputs?: never; message?: never; messages?: never; outputs?: never; own?: never; peer_id?: never; people?: never; person?: never; reach?: never; reached?: never; reason?: never; renamed_from?: never; retry_in_ms?: never; text?: never; username?: never } | 
 /**  Everything that is known now; replaces whatever was known before. */
 {
 	type: "snapshot",

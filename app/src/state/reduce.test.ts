@@ -297,3 +297,13 @@ it("an event of a newer engine changes nothing", () => {
   const state = initialState();
   expect(reduce(state, { type: "of_tomorrow" } as unknown as Event, 0)).toBe(state);
 });
+
+describe("announcements", () => {
+  it("say once what whoever runs the relay has to say", () => {
+    const event: Event = { type: "announcement", text: "We restart at ten.", expires_at: 9 };
+    const state = told([event, event]);
+    expect(state.notices.map((n) => n.notice)).toEqual([
+      { kind: "announcement", text: "We restart at ten." },
+    ]);
+  });
+});

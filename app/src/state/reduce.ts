@@ -124,6 +124,8 @@ export function reduce(state: State, event: Event, now: number): State {
     }
     case "reported":
       return notify(state, { kind: "reported" }, now);
+    case "announcement":
+      return notify(state, { kind: "announcement", text: event.text }, now);
     case "blocked": {
       const others = state.blocked.filter((b) => b.peer !== event.peer_id);
       if (!event.blocked) return { ...state, blocked: others };

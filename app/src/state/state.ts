@@ -51,6 +51,7 @@ export type Notice =
   | { kind: "renamed"; peer: PeerId; from: string; to: string }
   | { kind: "session_replaced"; username: string }
   | { kind: "reported" }
+  | { kind: "announcement"; text: string }
   | { kind: "blocked"; username: string; peer: PeerId }
   | { kind: "room_full" }
   | { kind: "speaks_while_muted" }

@@ -27,7 +27,7 @@ export function Notices() {
 function NoticeCard({ shown }: { shown: ShownNotice }) {
   const { t } = useWords();
   const { id, notice } = shown;
-  const sticky = notice.kind === "session_replaced";
+  const sticky = notice.kind === "session_replaced" || notice.kind === "announcement";
   useEffect(() => {
     if (sticky) return;
     const timer = window.setTimeout(() => dismiss(id), STAYS_MS);
@@ -77,6 +77,7 @@ type Translate = ReturnType<typeof useWords>["t"];
 function actionOf(notice: Notice, t: Translate): { label: string; run: () => void } | null {
   switch (notice.kind) {
     case "session_replaced":
+    case "announcement":
       return { label: t("app.ok"), run: () => {} };
     case "speaks_while_muted":
       return { label: t("voice.unmute"), run: () => command({ type: "voice_mute", muted: false }) };
@@ -102,6 +103,8 @@ function wordsOf(notice: Notice, t: Translate): string {
       return t("notice.session", { name: notice.username });
     case "blocked":
       return t("notice.blocked", { name: notice.username });
+    case "announcement":
+      return t("notice.announcement", { text: notice.text });
     case "speaks_while_muted":
       return t("notice.while_muted");
     case "voice_ended":

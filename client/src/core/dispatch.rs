@@ -15,6 +15,9 @@ use crate::{
     timeline::{Added, RelayClock},
 };
 
+/// Announcements that are remembered, so that each is told once.
+const ANNOUNCED_MAX: usize = 100;
+
 impl Core {
     pub(super) fn dispatch(&mut self, now: Instant, frame: ServerFrame) {
         match frame {
@@ -95,8 +98,17 @@ impl Core {
             ServerFrame::VoicePeerLeft { peer_id } => self.desk.peer_left(peer_id),
             ServerFrame::Signal { from, data } => self.desk.signal(from, data),
             ServerFrame::Reported { peer_id } => self.emit(Event::Reported { peer_id }),
-            // Nothing shows them yet.
-            ServerFrame::Announcement { .. } => {}
+            ServerFrame::Announcement { text, expires_at } => {
+                let announced = (text.clone(), expires_at);
+                // A relay says it again on each connection.
+                if !self.announced.contains(&announced) {
+                    if self.announced.len() >= ANNOUNCED_MAX {
+                        self.announced.pop_front();
+                    }
+                    self.announced.push_back(announced);
+                    self.emit(Event::Announcement { text, expires_at });
+                }
+            }
             ServerFrame::Error { error, reference } => self.error(now, error, reference),
             ServerFrame::Pong { .. } => {}
         }

@@ -705,6 +705,32 @@ fn reports_and_typing_go_through() {
 }
 
 #[test]
+fn an_announcement_is_told_once_however_often_the_relay_says_it() {
+    let mut w = World::settled(None);
+    let announcement = |text, expires_at| ServerFrame::Announcement {
+        text: MessageText::parse(text).unwrap(),
+        expires_at: Timestamp::from_millis(expires_at),
+    };
+    w.relay(announcement("We restart at ten.", 5));
+    w.relay(announcement("We restart at ten.", 5));
+    w.relay(announcement("We restart at ten.", 6));
+    let told = w.events.iter();
+    let told = told.filter(|e| matches!(e, Event::Announcement { .. }));
+    assert_eq!(told.count(), 2);
+}
+
+#[test]
+fn a_closed_place_is_asked_for_again_when_it_opens() {
+    let mut w = World::settled(None);
+    w.error(ErrorCode::PlaceClosed, Some(600_000), None);
+    assert_eq!(w.locates().len(), 0);
+    w.pass(Duration::from_secs(599));
+    assert_eq!(w.locates().len(), 0);
+    w.pass(Duration::from_secs(2));
+    assert_eq!(w.locates().len(), 1);
+}
+
+#[test]
 fn words_wait_until_they_land_where_they_are_meant_to() {
     let mut w = World::settled(None);
     w.command(Command::SetRadius {

@@ -98,6 +98,15 @@ export const SCENARIOS: Record<string, Scenario> = {
       world.tell({ type: "voice_notice", notice: "speaks_while_muted" });
     },
   },
+  announced: {
+    settings: EXPLAINED,
+    play: (world) =>
+      world.tell({
+        type: "announcement",
+        text: "Free water at gate B. The relay restarts at 22:00.",
+        expires_at: world.clock.now() + 7_200_000,
+      }),
+  },
   alone: { people: "far", talk: "none" },
   "alone-everywhere": { people: "none", talk: "none" },
   offline: {

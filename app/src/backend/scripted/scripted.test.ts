@@ -46,6 +46,13 @@ it.each([
   expect(statusOf(state, world.now())?.kind).toBe(kind);
 });
 
+it("tells what whoever runs the relay has to say until it is taken note of", async () => {
+  const { state } = await play(named("announced"), 60_000);
+  expect(state.notices.map((n) => n.notice)).toEqual([
+    { kind: "announcement", text: "Free water at gate B. The relay restarts at 22:00." },
+  ]);
+});
+
 it("leads from the first question to life, and to a message that reached people", async () => {
   const { world } = await play(named("first-run"), 100);
   let state = initialState();

@@ -181,6 +181,9 @@ impl View {
                     roster.name(*peer_id)
                 )]
             }
+            Event::Announcement { text, .. } => {
+                vec![format!("From whoever runs this relay: {}", safe(text))]
+            }
             Event::Blocked { peer_id, blocked } => vec![match blocked {
                 true => format!(
                     "{} is blocked: you see nothing of them any more. They are not told.",
