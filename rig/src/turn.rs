@@ -54,7 +54,8 @@ impl TurnServer {
     /// When it doesn't start.
     pub fn start_for_load(secret: &str) -> Result<Self> {
         let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
-        Self::run_with(Command::new("turnserver"), address, secret, &[])
+        let ready = "DB connection success";
+        Self::run_with(Command::new("turnserver"), address, secret, &[], ready)
     }
 
     /// Starts a command that becomes one, such as `turnserver` in a network of its own, at this address.
@@ -62,7 +63,8 @@ impl TurnServer {
     /// # Errors
     /// When it doesn't start.
     pub fn run(command: Command, address: SocketAddr, secret: &str) -> Result<Self> {
-        Self::run_with(command, address, secret, &["--verbose"])
+        let ready = format!("UDP listener opened on: {address}");
+        Self::run_with(command, address, secret, &["--verbose"], &ready)
     }
 
     fn run_with(
@@ -70,6 +72,7 @@ impl TurnServer {
         address: SocketAddr,
         secret: &str,
         flags: &[&str],
+        ready: &str,
     ) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Relaxed);
@@ -109,9 +112,8 @@ impl TurnServer {
             address,
             folder,
         };
-        let opened = format!("UDP listener opened on: {address}");
         server.process.wait_for("coturn's listener", |line| {
-            line.contains(&opened).then_some(())
+            line.contains(ready).then_some(())
         })?;
         Ok(server)
     }
