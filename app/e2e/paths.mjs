@@ -218,6 +218,28 @@ const PATHS = {
       expect(last(await asked(page), "voice_press")?.pressed === false, "a press does not unlock");
     },
   },
+  "a newer version is looked for when one wants to know, and installed when one says so": {
+    scenario: "updates",
+    size: WIDE,
+    async run(page) {
+      await page.getByRole("button", { name: "Settings" }).click();
+      expect(!(await calls(page)).includes("lookForUpdate"), "it looks without being asked");
+      await page.getByRole("button", { name: "Look for a newer version" }).click();
+      await page.getByText("Version 0.2.0 is there.").waitFor();
+      expect(!(await calls(page)).includes("installUpdate"), "it installs without being asked");
+      await page.getByRole("button", { name: "Install and restart" }).click();
+      expect((await calls(page)).includes("installUpdate"), "it is not installed");
+    },
+  },
+  "where newer versions are is not known, so nothing is offered": {
+    scenario: "lively",
+    size: WIDE,
+    async run(page) {
+      await page.getByRole("button", { name: "Settings" }).click();
+      await page.getByText("Version 0.").waitFor();
+      expect((await page.getByText("newer version").count()) === 0, "it is offered");
+    },
+  },
   "what is wrong with the connection is said on every tab, and can be tried again": {
     scenario: "offline",
     size: PHONE,

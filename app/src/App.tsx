@@ -2,7 +2,7 @@ import { AudioLines, MessageCircle, Radar } from "lucide-react";
 import { lazy, Suspense, useCallback, useEffect } from "react";
 import { chosenLanguage, speak } from "./i18n";
 import { comboOf } from "./lib/keys";
-import { panic, talkDown, talkUp, useApp } from "./state/store";
+import { attempt, panic, talkDown, talkUp, useApp, world } from "./state/store";
 import { type Tab, useUi } from "./state/ui";
 import { Chat, useChatInSight } from "./ui/Chat";
 import { Circle } from "./ui/Circle";
@@ -22,6 +22,7 @@ export function App() {
   const wide = useWide();
   const sheet = useUi((s) => s.sheet !== null);
   useAppearance();
+  useWordsOutside();
   useKeys();
   if (!ready) return null;
   return (
@@ -156,6 +157,24 @@ function useAppearance(): void {
   useEffect(() => {
     void speak(chosenLanguage(language));
   }, [language]);
+}
+
+/** The shell says what it says outside the window in the window's language. */
+function useWordsOutside(): void {
+  const ready = useApp((s) => s.ready);
+  const { t } = useWords();
+  useEffect(() => {
+    if (!ready) return;
+    const tray = {
+      show: t("tray.show"),
+      hide: t("tray.hide"),
+      mute: t("voice.mute"),
+      unmute: t("voice.unmute"),
+      leave_voice: t("voice.leave"),
+      quit: t("tray.quit"),
+    };
+    void attempt(world().sayWords({ tray, talk: t("voice.talk") }));
+  }, [ready, t]);
 }
 
 /** Whether a key belongs to what has the focus. */

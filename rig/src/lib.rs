@@ -8,13 +8,19 @@ pub mod caddy;
 #[cfg(target_os = "linux")]
 pub mod chromium;
 #[cfg(target_os = "linux")]
+pub mod desk;
+#[cfg(target_os = "linux")]
 pub mod geoclue;
 pub mod headless;
 #[cfg(target_os = "linux")]
 pub mod lossy;
 #[cfg(target_os = "linux")]
 pub mod netns;
+#[cfg(target_os = "linux")]
+pub mod notifications;
 pub mod pesq;
+#[cfg(target_os = "linux")]
+pub mod portal;
 #[cfg(target_os = "linux")]
 pub mod postgres;
 pub mod process;
@@ -27,6 +33,8 @@ pub mod relay;
 pub mod sound;
 #[cfg(target_os = "linux")]
 pub mod system;
+#[cfg(target_os = "linux")]
+pub mod tray;
 #[cfg(unix)]
 pub mod turn;
 #[cfg(target_os = "linux")]

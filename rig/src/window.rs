@@ -5,46 +5,36 @@
 //! Each window has a home, a message bus and a driver of its own, so that several can be open at once.
 
 mod driver;
+mod group;
+mod home;
+mod screen;
 
 use std::{
     cell::Cell,
-    env, fs,
     net::TcpListener,
-    os::unix::{fs::DirBuilderExt, process::CommandExt as _},
-    path::{Path, PathBuf},
+    os::unix::process::CommandExt as _,
+    path::Path,
     process::Command,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tokio::runtime::{self, Runtime};
 
 use self::driver::{Element, Mouse, Session};
+pub use self::{
+    home::{Given, Home},
+    screen::Screen,
+};
 use crate::{
+    bus::Bus,
     process::{GUARD, Process},
     system::System,
 };
 
 const PAGE: &str = include_str!("window/page.js");
-
-/// A message bus on which nothing is started that nobody has asked for: no desktop's portal, and no
-/// daemon that outlives the test.
-const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>session</type>
-  <listen>unix:tmpdir=/tmp</listen>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-"#;
 
 /// What WebDriver calls the keys that have no letter.
 pub mod key {
@@ -64,103 +54,6 @@ pub mod key {
     pub const BACKSPACE: &str = "\u{e003}";
 }
 
-/// A screen that nobody sees.
-#[derive(Debug)]
-pub struct Screen {
-    display: String,
-    _server: Process,
-}
-
-impl Screen {
-    /// Starts one.
-    ///
-    /// # Errors
-    /// When there is no `Xvfb`, or it doesn't start.
-    pub fn start(width: u32, height: u32) -> Result<Self> {
-        let size = format!("{width}x{height}x24");
-        let mut command = Command::new("Xvfb");
-        command.args(["-displayfd", "1", "-screen", "0", &size, "-nolisten", "tcp"]);
-        let mut server = Process::start(&mut command)?;
-        let number =
-            server.wait_for("the number of the screen", |line| line.parse::<u32>().ok())?;
-        Ok(Self {
-            display: format!(":{number}"),
-            _server: server,
-        })
-    }
-
-    /// As in `DISPLAY`.
-    pub fn display(&self) -> &str {
-        &self.display
-    }
-
-    /// Takes a picture of the whole of it, by ImageMagick's `import`.
-    ///
-    /// # Errors
-    /// When there is no such program, or it fails.
-    pub fn picture(&self, file: &Path) -> Result<()> {
-        let mut import = Command::new("import");
-        import.args(["-display", &self.display, "-window", "root"]);
-        // A window has few colours, and a picture of it need not be large.
-        import
-            .args(["-strip", "+dither", "-colors", "256"])
-            .arg(file);
-        let done = import.status().context("starting import")?;
-        if !done.success() {
-            bail!("import ended with {done}");
-        }
-        Ok(())
-    }
-}
-
-/// A folder that a program takes for its home, with the folders in it that programs want.
-#[derive(Debug)]
-pub struct Home(PathBuf);
-
-impl Home {
-    /// A new one.
-    ///
-    /// # Errors
-    /// When it can't be made.
-    pub fn create() -> Result<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Relaxed);
-        let name = format!("neartalk-home-{}-{number}", std::process::id());
-        let it = Self(env::temp_dir().join(name));
-        // Whoever else is on this machine must not reach into the runtime folder, or D-Bus refuses it.
-        let mut maker = fs::DirBuilder::new();
-        maker.recursive(true).mode(0o700);
-        for folder in ["config", "data", "cache", "run"] {
-            maker.create(it.0.join(folder))?;
-        }
-        Ok(it)
-    }
-
-    /// Where programs keep what was chosen.
-    pub fn config(&self) -> PathBuf {
-        self.0.join("config")
-    }
-
-    /// Lets a program live there.
-    pub fn equip(&self, command: &mut Command) {
-        command.env("HOME", &self.0);
-        for (name, folder) in [
-            ("XDG_CONFIG_HOME", "config"),
-            ("XDG_DATA_HOME", "data"),
-            ("XDG_CACHE_HOME", "cache"),
-            ("XDG_RUNTIME_DIR", "run"),
-        ] {
-            command.env(name, self.0.join(folder));
-        }
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// A person in front of the open window of a program.
 #[derive(Debug)]
 pub struct Window {
@@ -169,14 +62,18 @@ pub struct Window {
     driver: Process,
     name: String,
     actions: Cell<u32>,
-    _home: Home,
+    /// What the system calls it.
+    program: String,
+    bus: Bus,
+    home: Home,
+    display: String,
 }
 
 impl Window {
     /// Opens a program's window on a screen. `prepare` may add to what the program is started with.
     ///
     /// # Errors
-    /// When there is no `WebKitWebDriver` or `dbus-run-session`, or the window doesn't open.
+    /// When there is no `WebKitWebDriver` or `dbus-daemon`, or the window doesn't open.
     pub fn open(
         name: &str,
         program: &Path,
@@ -184,14 +81,13 @@ impl Window {
         home: Home,
         prepare: impl FnOnce(&mut Command),
     ) -> Result<Self> {
-        let command = Command::new("dbus-run-session");
-        Self::open_by(command, name, program, screen, home, prepare)
+        Self::open_with(Given::nothing()?, name, program, screen, home, prepare)
     }
 
-    /// As [`Window::open`], for a program of another system, where driver and bus are started as well.
+    /// As [`Window::open`], for a program of another system, where the driver is started as well.
     ///
     /// # Errors
-    /// When there is no `WebKitWebDriver` or `dbus-run-session` there, or the window doesn't open.
+    /// When there is no `WebKitWebDriver` there, no `dbus-daemon` here, or the window doesn't open.
     pub fn open_in(
         system: &System,
         name: &str,
@@ -200,37 +96,62 @@ impl Window {
         home: Home,
         prepare: impl FnOnce(&mut Command),
     ) -> Result<Self> {
-        let command = system.command("dbus-run-session");
-        Self::open_by(command, name, program, screen, home, prepare)
+        let command = system.command("WebKitWebDriver");
+        Self::open_by(
+            command,
+            Given::nothing()?,
+            name,
+            program,
+            screen,
+            home,
+            prepare,
+        )
     }
 
-    fn open_by(
-        mut command: Command,
+    /// Opens one that is given something.
+    ///
+    /// # Errors
+    /// As [`Window::open`].
+    pub fn open_with(
+        given: Given,
         name: &str,
         program: &Path,
         screen: &Screen,
         home: Home,
         prepare: impl FnOnce(&mut Command),
     ) -> Result<Self> {
+        let command = Command::new("WebKitWebDriver");
+        Self::open_by(command, given, name, program, screen, home, prepare)
+    }
+
+    fn open_by(
+        mut command: Command,
+        Given { bus, arguments }: Given,
+        name: &str,
+        program: &Path,
+        screen: &Screen,
+        home: Home,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        let short = program.file_name().unwrap_or_default();
+        let short = short.to_string_lossy();
         let program = program.to_str().context("a path of letters")?;
         let port = free_port()?;
-        let bus = home.0.join("bus.conf");
-        fs::write(&bus, BUS)?;
-        command.arg("--config-file").arg(bus);
-        command.args(["--", "WebKitWebDriver", &format!("--port={port}")]);
+        command.arg(format!("--port={port}"));
         // There is neither a graphics card nor an accessibility bus.
         command
             .env("WEBKIT_DISABLE_DMABUF_RENDERER", "1")
-            .env("NO_AT_BRIDGE", "1");
+            .env("NO_AT_BRIDGE", "1")
+            .env_remove("WAYLAND_DISPLAY");
+        // Whatever has a home of its own in there, this one counts.
         prepare(&mut command);
         home.equip(&mut command);
+        bus.equip(&mut command);
         command
             .env("DISPLAY", screen.display())
             .env("TAURI_WEBVIEW_AUTOMATION", "true")
             .env("LANG", "C.UTF-8")
             .env("LANGUAGE", "en")
-            .env_remove("WAYLAND_DISPLAY")
-            .env_remove("DBUS_SESSION_BUS_ADDRESS")
             .process_group(0);
         let driver = Process::start(&mut command)?;
         let runtime = runtime::Builder::new_current_thread()
@@ -238,7 +159,7 @@ impl Window {
             .build()?;
         let until = Instant::now() + GUARD;
         let session = loop {
-            match runtime.block_on(Session::start(port, program)) {
+            match runtime.block_on(Session::start(port, program, &arguments)) {
                 Ok(Some(session)) => break session,
                 Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(20)),
                 Ok(None) => bail!(
@@ -246,7 +167,7 @@ impl Window {
                     driver.printed()
                 ),
                 Err(error) => {
-                    end_group(&driver);
+                    group::end(driver.pid());
                     return Err(error.context(driver.printed()));
                 }
             }
@@ -257,7 +178,10 @@ impl Window {
             driver,
             name: name.to_owned(),
             actions: Cell::new(0),
-            _home: home,
+            program: short.chars().take(15).collect(),
+            bus,
+            home,
+            display: screen.display().to_owned(),
         })
     }
 
@@ -341,6 +265,22 @@ impl Window {
     /// When something still does after [`GUARD`].
     pub fn is_still(&self) -> Result<()> {
         self.ask("still", &[], GUARD).map(drop)
+    }
+
+    /// Waits until the person looks at this window, as far as it knows.
+    ///
+    /// # Errors
+    /// When they don't within [`GUARD`].
+    pub fn has_attention(&self) -> Result<()> {
+        self.ask("attention", &[], GUARD).map(drop)
+    }
+
+    /// Waits until the person looks at another window.
+    ///
+    /// # Errors
+    /// When they don't within [`GUARD`].
+    pub fn has_no_attention(&self) -> Result<()> {
+        self.ask("no_attention", &[], GUARD).map(drop)
     }
 
     /// Presses something once it can be pressed.
@@ -461,9 +401,37 @@ impl Window {
         Ok(())
     }
 
+    /// The bus that the program speaks on.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// Lets another program live where this one does.
+    pub fn equip(&self, command: &mut Command) {
+        self.home.equip(command);
+        self.bus.equip(command);
+        command.env("DISPLAY", &self.display);
+        command.env_remove("WAYLAND_DISPLAY");
+    }
+
     /// What the driver and the program printed.
     pub fn printed(&self) -> String {
         self.driver.printed()
+    }
+
+    /// Waits until the program has ended, whatever its driver does.
+    ///
+    /// # Errors
+    /// When it still runs after [`GUARD`].
+    pub fn has_ended(&self) -> Result<()> {
+        let until = Instant::now() + GUARD;
+        while group::runs(self.group(), &self.program)? {
+            if Instant::now() > until {
+                bail!("{} still runs; it printed:\n{}", self.name, self.printed());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// The group of processes of the driver, the program and all that they have started.
@@ -476,7 +444,7 @@ impl Drop for Window {
     fn drop(&mut self) {
         // With its window gone the program says goodbye to its relay.
         let _ = self.runtime.block_on(self.session.end());
-        end_group(&self.driver);
+        group::end(self.group());
     }
 }
 
@@ -496,13 +464,6 @@ fn is_like(name: &str, wanted: &str) -> bool {
         left = after;
     }
     left.ends_with(last)
-}
-
-fn end_group(driver: &Process) {
-    // An error says that all have ended.
-    if let Some(group) = i32::try_from(driver.pid()).ok().and_then(Pid::from_raw) {
-        let _ = kill_process_group(group, Signal::KILL);
-    }
 }
 
 fn free_port() -> Result<u16> {

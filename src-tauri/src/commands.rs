@@ -8,9 +8,11 @@ use crate::{
     error::{CommandError, CommandErrorCode},
     host::Host,
     invite,
+    notifications::Notifications,
     settings::{Settings, SettingsPatch},
     system::{self, Device, Section},
-    told::{AppStart, MicrophonePermission, Notification},
+    told::{AppStart, MicrophonePermission, Notification, Words},
+    updates::Updates,
 };
 
 /// A label of a place is a city's name, or coordinates.
@@ -39,6 +41,13 @@ pub async fn save_settings(
     patch: SettingsPatch,
 ) -> Result<Settings, CommandError> {
     host.save(patch).await
+}
+
+/// Takes the words that the shell says outside the window, in the window's language.
+#[tauri::command]
+#[specta::specta]
+pub async fn say_words(host: State<'_, Host>, words: Words) -> Result<(), CommandError> {
+    host.say(words).await
 }
 
 /// Looks for this device's place from now on.
@@ -125,8 +134,25 @@ pub async fn invite_link(host: State<'_, Host>) -> Result<String, CommandError> 
 /// Shows a notification.
 #[tauri::command]
 #[specta::specta]
-pub async fn notify(notification: Notification) -> Result<(), CommandError> {
-    system::notify(notification)
+pub async fn notify(
+    notifications: State<'_, Notifications>,
+    notification: Notification,
+) -> Result<(), CommandError> {
+    notifications.show(notification).await
+}
+
+/// Which version of NearTalk is newer than this one, if any.
+#[tauri::command]
+#[specta::specta]
+pub async fn look_for_update(updates: State<'_, Updates>) -> Result<Option<String>, CommandError> {
+    updates.look().await
+}
+
+/// Installs what is newer, and starts anew.
+#[tauri::command]
+#[specta::specta]
+pub async fn install_update(updates: State<'_, Updates>) -> Result<(), CommandError> {
+    updates.install().await
 }
 
 /// Leaves and forgets everything at once, and begins anew.

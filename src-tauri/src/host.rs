@@ -3,25 +3,31 @@
 use std::io;
 
 use neartalk_client::{
-    Command, Engine, EngineConfig, EngineHandle, Fix, NotGiven, RelayUrl,
+    Command, Engine, EngineConfig, EngineHandle, Event, Fix, NotGiven, RelayUrl,
     location::{self, FixSender},
 };
 use neartalk_location::{State, Watch};
 use neartalk_shared::Place;
 use tauri::{
-    AppHandle, Runtime,
+    AppHandle, Manager, Runtime,
     async_runtime::{self, JoinHandle},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    error::CommandError,
+    autostart,
+    error::{CommandError, CommandErrorCode},
+    global_key::{Answer, GlobalKey, Wanted},
+    invite::InvalidInvite,
     ipc::{ipc, tell},
     location as native,
+    notifications::Notifications,
     settings::{Settings, SettingsPatch},
     store::Store,
     system,
-    told::{AppEvent, AppStart, EngineEvent, PlaceState, Platform},
+    told::{AppEvent, AppStart, EngineEvent, PlaceState, Platform, Words},
+    tray::Tray,
+    updates::Updates,
 };
 
 /// Requests that can wait for the task.
@@ -34,10 +40,12 @@ enum Request {
         Box<SettingsPatch>,
         oneshot::Sender<Result<Settings, CommandError>>,
     ),
+    Words(Box<Words>, oneshot::Sender<()>),
     UseLocation(oneshot::Sender<()>),
     PlaceByHand(Place, Option<String>, oneshot::Sender<()>),
     ChangeRelay(RelayUrl, oneshot::Sender<Result<(), CommandError>>),
     Relay(oneshot::Sender<RelayUrl>),
+    Invite(Result<RelayUrl, InvalidInvite>),
     Panic(oneshot::Sender<AppStart>),
     Shutdown(oneshot::Sender<()>),
 }
@@ -65,6 +73,9 @@ impl Host {
             watch: None,
             fix: None,
             session: None,
+            open: false,
+            talk_label: None,
+            invited: None,
             publish,
         };
         async_runtime::spawn(task.run(waiting));
@@ -90,6 +101,12 @@ impl Host {
             .await?
     }
 
+    /// Takes the words that are said outside the window.
+    pub async fn say(&self, words: Words) -> Result<(), CommandError> {
+        self.ask(|reply| Request::Words(Box::new(words), reply))
+            .await
+    }
+
     /// Looks for this device's place from now on.
     pub async fn use_location(&self) -> Result<(), CommandError> {
         self.ask(Request::UseLocation).await
@@ -113,6 +130,13 @@ impl Host {
     /// The present relay.
     pub async fn relay(&self) -> Result<RelayUrl, CommandError> {
         self.ask(Request::Relay).await
+    }
+
+    /// Asks the person whether to go where a link leads, or says why it leads nowhere.
+    pub fn invite(&self, relay: Result<RelayUrl, InvalidInvite>) {
+        if self.requests.try_send(Request::Invite(relay)).is_err() {
+            tracing::warn!("too much at once: a link was not followed");
+        }
     }
 
     /// Leaves and forgets everything, and begins anew.
@@ -151,6 +175,12 @@ struct Task<R: Runtime> {
     /// Where this device was last, for the next engine.
     fix: Option<Fix>,
     session: Option<Session>,
+    /// Whether the window is there to be told something.
+    open: bool,
+    /// What the key does that talks, in the language of the window.
+    talk_label: Option<String>,
+    /// A link that was opened before it was.
+    invited: Option<Result<RelayUrl, InvalidInvite>>,
     publish: watch::Sender<Option<EngineHandle>>,
 }
 
@@ -164,6 +194,9 @@ struct Session {
 
 impl<R: Runtime> Task<R> {
     async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        // The person may have changed that elsewhere.
+        self.kept.start_with_system = autostart::is_on(&self.app);
+        self.apply();
         self.connect();
         loop {
             let request = tokio::select! {
@@ -177,11 +210,27 @@ impl<R: Runtime> Task<R> {
             // Whoever has asked may be gone; that is nothing to act on.
             match request {
                 Request::Start(reply) => {
-                    let _ = reply.send(self.about());
+                    let _ = reply.send(self.about().await);
                     self.tell_everything();
+                    self.open = true;
+                    if let Some(relay) = self.invited.take() {
+                        self.ask_to_move(relay);
+                    }
                 }
                 Request::Save(patch, reply) => {
-                    let _ = reply.send(self.change_settings(*patch));
+                    let _ = reply.send(self.change_settings(*patch).await);
+                }
+                Request::Words(words, reply) => {
+                    self.app.state::<Tray>().say(words.tray);
+                    self.talk_label = Some(words.talk);
+                    let _ = reply.send(());
+                    let (app, answer) = (self.app.clone(), self.want_key(&self.kept).await);
+                    // The desktop may ask the person, and nobody else is to wait for that.
+                    async_runtime::spawn(async move {
+                        if let Err(error) = answer.wait().await {
+                            tell(&app, &AppEvent::Failed { error });
+                        }
+                    });
                 }
                 Request::UseLocation(reply) => {
                     self.use_location();
@@ -197,9 +246,13 @@ impl<R: Runtime> Task<R> {
                 Request::Relay(reply) => {
                     let _ = reply.send(self.relay_in_use());
                 }
+                Request::Invite(relay) if self.open => self.ask_to_move(relay),
+                Request::Invite(relay) => self.invited = Some(relay),
                 Request::Panic(reply) => {
                     self.forget_everything();
-                    let _ = reply.send(self.about());
+                    let _ = self.want_key(&self.kept).await;
+                    self.app.state::<Notifications>().forget().await;
+                    let _ = reply.send(self.about().await);
                     self.tell_everything();
                 }
                 Request::Shutdown(reply) => {
@@ -233,9 +286,13 @@ impl<R: Runtime> Task<R> {
         #[cfg(mobile)]
         let mut calls = crate::phone::Calls::new(app.clone());
         let teller = async_runtime::spawn(async move {
+            let tray = app.state::<Tray>();
             while let Some(event) = events.recv().await {
                 #[cfg(mobile)]
                 calls.hear(&event).await;
+                if let Event::Voice(status) = &event {
+                    tray.voice_is(status);
+                }
                 tell(&app, &EngineEvent(event));
             }
         });
@@ -251,6 +308,7 @@ impl<R: Runtime> Task<R> {
     fn disconnect(&mut self) {
         if let Some(session) = self.session.take() {
             session.teller.abort();
+            self.app.state::<Tray>().voice_is_off();
         }
     }
 
@@ -263,15 +321,17 @@ impl<R: Runtime> Task<R> {
         }
     }
 
-    fn about(&self) -> AppStart {
+    async fn about(&self) -> AppStart {
         AppStart {
             platform: Platform::this(),
             version: env!("CARGO_PKG_VERSION").into(),
             settings: self.settings(),
             place: self.place.clone(),
             microphone: system::MICROPHONE_AT_START,
-            can_global_key: false,
-            can_autostart: false,
+            can_global_key: self.app.state::<GlobalKey>().works().await,
+            can_tray: self.app.state::<Tray>().is_there(),
+            can_update: self.app.state::<Updates>().have_a_source(),
+            can_autostart: autostart::CAN,
         }
     }
 
@@ -288,10 +348,35 @@ impl<R: Runtime> Task<R> {
         self.relay.as_ref().unwrap_or(kept).clone()
     }
 
-    fn change_settings(&mut self, patch: SettingsPatch) -> Result<Settings, CommandError> {
-        self.kept = self.kept.clone().with(patch);
-        self.keep()?;
+    async fn change_settings(&mut self, patch: SettingsPatch) -> Result<Settings, CommandError> {
+        let changed = self.kept.clone().with(patch);
+        if changed.start_with_system != self.kept.start_with_system {
+            autostart::set(&self.app, changed.start_with_system)?;
+        }
+        if changed.talk_key != self.kept.talk_key {
+            self.want_key(&changed).await.wait().await?;
+        }
+        self.kept = changed;
+        self.apply();
+        // They are in effect nevertheless.
+        if let Err(error) = self.keep() {
+            tell(&self.app, &AppEvent::Failed { error });
+        }
         Ok(self.settings())
+    }
+
+    /// Takes the key that these want, in place of the one before.
+    async fn want_key(&self, settings: &Settings) -> Answer {
+        let key = settings.talk_key.clone().zip(self.talk_label.clone());
+        let wanted = key.map(|(key, label)| Wanted { key, label });
+        self.app.state::<GlobalKey>().want(wanted).await
+    }
+
+    /// Lets those know what was chosen who act on it.
+    fn apply(&self) {
+        self.app
+            .state::<Tray>()
+            .closing_hides(self.kept.close_to_tray);
     }
 
     fn change_relay(&mut self, relay: RelayUrl) -> Result<(), CommandError> {
@@ -302,6 +387,21 @@ impl<R: Runtime> Task<R> {
         let settings = self.settings();
         tell(&self.app, &AppEvent::Settings { settings });
         self.keep()
+    }
+
+    /// Nobody is moved by a link alone.
+    fn ask_to_move(&self, relay: Result<RelayUrl, InvalidInvite>) {
+        let event = match relay {
+            // There already.
+            Ok(relay) if relay == self.relay_in_use() => return,
+            Ok(relay) => AppEvent::Invited {
+                relay: relay.to_string(),
+            },
+            Err(error) => AppEvent::Failed {
+                error: CommandError::new(CommandErrorCode::InvalidLink, error.to_string()),
+            },
+        };
+        tell(&self.app, &event);
     }
 
     fn use_location(&mut self) {
@@ -348,6 +448,10 @@ impl<R: Runtime> Task<R> {
         self.watch = None;
         self.disconnect();
         self.kept = Settings::default();
+        if let Err(error) = autostart::set(&self.app, self.kept.start_with_system) {
+            tracing::warn!(%error, "it is not as if it had never been started");
+        }
+        self.apply();
         self.place = PlaceState::default();
         self.fix = None;
         if let Err(error) = self.store.forget() {

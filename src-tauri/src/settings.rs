@@ -39,6 +39,8 @@ pub struct Settings {
     pub sounds: bool,
     /// Whether a phone may shake.
     pub vibration: bool,
+    /// Whether closing the window hides it, where there is a tray to find it in.
+    pub close_to_tray: bool,
     /// Whether NearTalk starts when the person logs in.
     pub start_with_system: bool,
     /// The key to talk with, beside the space bar.
@@ -61,6 +63,7 @@ impl Default for Settings {
             notify_contents: false,
             sounds: true,
             vibration: true,
+            close_to_tray: false,
             start_with_system: false,
             talk_key: None,
             voice_explained: false,
@@ -124,6 +127,7 @@ pub struct SettingsPatch {
     pub notify_contents: Option<bool>,
     pub sounds: Option<bool>,
     pub vibration: Option<bool>,
+    pub close_to_tray: Option<bool>,
     pub start_with_system: Option<bool>,
     /// None: as it is; some none: no key.
     #[serde(deserialize_with = "present")]
@@ -152,6 +156,7 @@ impl Settings {
             notify_contents: patch.notify_contents.unwrap_or(self.notify_contents),
             sounds: patch.sounds.unwrap_or(self.sounds),
             vibration: patch.vibration.unwrap_or(self.vibration),
+            close_to_tray: patch.close_to_tray.unwrap_or(self.close_to_tray),
             start_with_system: patch.start_with_system.unwrap_or(self.start_with_system),
             talk_key: patch.talk_key.unwrap_or(self.talk_key),
             voice_explained: patch.voice_explained.unwrap_or(self.voice_explained),

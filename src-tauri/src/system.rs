@@ -4,10 +4,7 @@ mod settings;
 
 pub use settings::{Section, open_settings};
 
-use crate::{
-    error::CommandError,
-    told::{MicrophonePermission, Notification},
-};
+use crate::{error::CommandError, told::MicrophonePermission};
 
 /// Opens an address with whatever the system opens such with.
 pub fn open(address: &str) -> Result<(), CommandError> {
@@ -52,12 +49,4 @@ pub async fn ask_microphone(phone: &Device) -> Result<MicrophonePermission, Comm
 #[cfg(mobile)]
 fn phone_failed(error: impl std::fmt::Display) -> CommandError {
     CommandError::unavailable(format!("The phone did not do this: {error}."))
-}
-
-/// Shows a notification.
-pub fn notify(notification: Notification) -> Result<(), CommandError> {
-    let _ = notification;
-    Err(CommandError::unavailable(
-        "This version of NearTalk shows no notifications.",
-    ))
 }

@@ -5,7 +5,7 @@ use neartalk_location::State;
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
-use crate::settings::Settings;
+use crate::{error::CommandError, settings::Settings, tray};
 
 /// What the shell knows when the window opens.
 #[derive(Clone, Debug, PartialEq, Serialize, Type)]
@@ -22,6 +22,10 @@ pub struct AppStart {
     pub microphone: MicrophonePermission,
     /// Whether this system lets a key talk while another window has the focus.
     pub can_global_key: bool,
+    /// Whether there is a tray to hide the window in.
+    pub can_tray: bool,
+    /// Whether NearTalk was told where newer versions are.
+    pub can_update: bool,
     /// Whether NearTalk can start when the person logs in.
     pub can_autostart: bool,
 }
@@ -54,6 +58,21 @@ pub enum AppEvent {
     Invited {
         /// The relay's address.
         relay: String,
+    },
+    /// Something went wrong that the window has not asked for just now.
+    Failed {
+        /// What, and what to do.
+        error: CommandError,
+    },
+    /// The key that talks was pressed or let go, while any window had the focus.
+    Talk {
+        /// Whether it is down.
+        pressed: bool,
+    },
+    /// There is a tray now, or none any more.
+    Tray {
+        /// Whether there is.
+        there: bool,
     },
     /// A notification or the tray asks for something.
     Open {
@@ -161,6 +180,16 @@ impl Platform {
             Self::Linux
         }
     }
+}
+
+/// What the shell says outside the window, in the language of the window.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Type)]
+#[serde(deny_unknown_fields)]
+pub struct Words {
+    /// On the icon in the tray.
+    pub tray: tray::TrayWords,
+    /// What the key does that talks.
+    pub talk: String,
 }
 
 /// A notification as the window wants it shown. The window decides what may stand in it.

@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: packages of the app, for people who only want to use it.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     time::SystemTime,
@@ -20,7 +20,8 @@ use crate::{
 /// Make packages of the app. They lie in `target/packages` then.
 ///
 /// The environment variable NEARTALK_DEFAULT_RELAY, an address such as <https://relay.example>, names
-/// the relay that the app goes to until somebody chooses another.
+/// the relay that the app goes to until somebody chooses another. With both NEARTALK_UPDATES, an address, and
+/// NEARTALK_UPDATE_KEY, a public key, the app looks there for newer versions when somebody asks it to.
 #[derive(clap::Args)]
 pub struct Args {
     /// What to make; without it, what people on this system install.
@@ -163,11 +164,12 @@ fn make(kinds: &[Kind], target: Option<&str>, guard: &Guard) -> Result<Vec<PathB
             continue;
         }
         let started = SystemTime::now();
+        let updates = UPDATES.iter().all(|name| env::var_os(name).is_some());
         let _library = match platform {
             Platform::Desktop => None,
             Platform::Android | Platform::Ios => Some(Library::ask(&folder.join("Cargo.toml"))?),
         };
-        for arguments in commands(platform, &kinds, target) {
+        for arguments in commands(platform, &kinds, target, updates) {
             let mut tauri = typescript::npm(&folder);
             tauri.args(["run", "--silent", "tauri", "--"]);
             tauri.args(&arguments);
@@ -197,8 +199,17 @@ fn make(kinds: &[Kind], target: Option<&str>, guard: &Guard) -> Result<Vec<PathB
     Ok(made)
 }
 
+/// Where newer versions are, and whose signature they must bear: what the app is built with if it is to
+/// look for any.
+const UPDATES: [&str; 2] = ["NEARTALK_UPDATES", "NEARTALK_UPDATE_KEY"];
+
 /// What Tauri is to be told.
-fn commands(platform: Platform, kinds: &[Kind], target: Option<&str>) -> Vec<Vec<String>> {
+fn commands(
+    platform: Platform,
+    kinds: &[Kind],
+    target: Option<&str>,
+    updates: bool,
+) -> Vec<Vec<String>> {
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let mut build = match platform {
         Platform::Desktop => {
@@ -215,6 +226,10 @@ fn commands(platform: Platform, kinds: &[Kind], target: Option<&str>) -> Vec<Vec
     };
     if let Some(target) = target {
         build.extend(["--target", target].map(str::to_owned));
+    }
+    // Shops keep phones up to date.
+    if updates && platform == Platform::Desktop {
+        build.extend(["--features", "updater"].map(str::to_owned));
     }
     build.push("--".to_owned());
     if platform == Platform::Desktop {
@@ -353,7 +368,7 @@ mod tests {
     use super::*;
 
     fn typed(kinds: &[Kind], target: Option<&str>) -> Vec<String> {
-        let commands = commands(kinds[0].platform(), kinds, target);
+        let commands = commands(kinds[0].platform(), kinds, target, false);
         commands.iter().map(|words| words.join(" ")).collect()
     }
 
@@ -378,6 +393,16 @@ mod tests {
                 "ios build --ci --target aarch64-sim -- --locked"
             ]
         );
+    }
+
+    #[test]
+    fn only_whoever_says_where_has_the_app_look_for_newer_versions() {
+        let made = |kind: Kind| commands(kind.platform(), &[kind], None, true);
+        assert_eq!(
+            made(Kind::Deb)[0].join(" "),
+            "build --ci --bundles deb --features updater -- --profile dist --locked"
+        );
+        assert!(!made(Kind::Apk).concat().contains(&"updater".to_owned()));
     }
 
     #[test]

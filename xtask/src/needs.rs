@@ -73,18 +73,12 @@ pub const ALSA: Need = Need {
     source: Source::Apt("libasound2-dev"),
 };
 /// For building the app on Linux.
-pub const WINDOW: [Need; 3] = [
+pub const WINDOW: [Need; 2] = [
     Need {
         name: "the WebKitGTK library",
         why: "the app's window is drawn with it",
         test: Test::Library("webkit2gtk-4.1"),
         source: Source::Apt("libwebkit2gtk-4.1-dev"),
-    },
-    Need {
-        name: "the app indicator library",
-        why: "the app's icon in the tray is shown through it",
-        test: Test::Library("ayatana-appindicator3-0.1"),
-        source: Source::Apt("libayatana-appindicator3-dev"),
     },
     Need {
         name: "the librsvg library",
@@ -158,9 +152,9 @@ pub const REAL_WINDOW: [Need; 3] = [
         source: Source::Apt("webkit2gtk-driver"),
     },
     Need {
-        name: "dbus-run-session",
+        name: "dbus-daemon",
         why: "each window of the tests has a message bus of its own, and so has each test of the place",
-        test: Test::Program(&["dbus-run-session"]),
+        test: Test::Program(&["dbus-daemon"]),
         source: Source::Apt("dbus-daemon"),
     },
 ];

@@ -9,6 +9,7 @@ import type {
   Section,
   Settings,
   SettingsPatch,
+  Words,
 } from "./types";
 
 /** Ends a subscription. */
@@ -49,6 +50,12 @@ export interface Backend {
   changeRelay(address: string): Done;
   /** A link that brings others to this relay. */
   inviteLink(): Promise<string>;
+  /** Asks which version is newer than this one, if any. */
+  lookForUpdate(): Promise<string | null>;
+  /** Installs what is newer, and starts anew. */
+  installUpdate(): Done;
+  /** Takes the words that the shell says outside the window. */
+  sayWords(words: Words): Done;
   /** Shows a notification of the system. */
   notify(notification: Notification): Done;
   /** Leaves voice and the relay, and forgets everything: session, messages, settings, blocks. */

@@ -15,8 +15,12 @@ export const commands = {
 	checkRelay: (address: string) => __TAURI_INVOKE<RelayCheck>("check_relay", { address }),
 	/**  Gives the engine a command. */
 	command: (command: Command) => __TAURI_INVOKE<null>("command", { command }),
+	/**  Installs what is newer, and starts anew. */
+	installUpdate: () => __TAURI_INVOKE<null>("install_update"),
 	/**  A link that brings others to this relay. */
 	inviteLink: () => __TAURI_INVOKE<string>("invite_link"),
+	/**  Which version of NearTalk is newer than this one, if any. */
+	lookForUpdate: () => __TAURI_INVOKE<string | null>("look_for_update"),
 	/**  Shows a notification. */
 	notify: (notification: Notification) => __TAURI_INVOKE<null>("notify", { notification }),
 	/**  Opens a link outside, after the person has agreed. */
@@ -29,6 +33,8 @@ export const commands = {
 	placeByHand: (lat: number | null, lon: number | null, label: string | null) => __TAURI_INVOKE<null>("place_by_hand", { lat, lon, label }),
 	/**  Changes settings, and answers with all of them. */
 	saveSettings: (patch: SettingsPatch) => __TAURI_INVOKE<Settings>("save_settings", { patch }),
+	/**  Takes the words that the shell says outside the window, in the window's language. */
+	sayWords: (words: Words) => __TAURI_INVOKE<null>("say_words", { words }),
 	/**  What the window has to know when it opens. The engine tells a snapshot after it. */
 	start: () => __TAURI_INVOKE<AppStart>("start"),
 	/**  Looks for this device's place from now on. */
@@ -73,6 +79,18 @@ settings: Settings } |
 { type: "invited"; 
 /**  The relay's address. */
 relay: string } | 
+/**  Something went wrong that the window has not asked for just now. */
+{ type: "failed"; 
+/**  What, and what to do. */
+error: CommandError } | 
+/**  The key that talks was pressed or let go, while any window had the focus. */
+{ type: "talk"; 
+/**  Whether it is down. */
+pressed: boolean } | 
+/**  There is a tray now, or none any more. */
+{ type: "tray"; 
+/**  Whether there is. */
+there: boolean } | 
 /**  A notification or the tray asks for something. */
 { type: "open"; 
 /**  For what. */
@@ -92,6 +110,10 @@ export type AppStart = {
 	microphone: MicrophonePermission,
 	/**  Whether this system lets a key talk while another window has the focus. */
 	can_global_key: boolean,
+	/**  Whether there is a tray to hide the window in. */
+	can_tray: boolean,
+	/**  Whether NearTalk was told where newer versions are. */
+	can_update: boolean,
 	/**  Whether NearTalk can start when the person logs in. */
 	can_autostart: boolean,
 };
@@ -873,6 +895,8 @@ export type Settings = {
 	sounds: boolean,
 	/**  Whether a phone may shake. */
 	vibration: boolean,
+	/**  Whether closing the window hides it, where there is a tray to find it in. */
+	close_to_tray: boolean,
 	/**  Whether NearTalk starts when the person logs in. */
 	start_with_system: boolean,
 	/**  The key to talk with, beside the space bar. */
@@ -893,6 +917,7 @@ export type SettingsPatch = {
 	notify_contents?: boolean | null,
 	sounds?: boolean | null,
 	vibration?: boolean | null,
+	close_to_tray?: boolean | null,
 	start_with_system?: boolean | null,
 	/**  None: as it is; some none: no key. */
 	talk_key?: TalkKey | null,
@@ -965,6 +990,16 @@ export type Theme =
  *  lets tests run hours in an instant.
  */
 export type Timestamp = number;
+
+/**  In the language of the window, which says them. */
+export type TrayWords = {
+	show: string,
+	hide: string,
+	mute: string,
+	unmute: string,
+	leave_voice: string,
+	quit: string,
+};
 
 /**
  *  A username: 3 to 20 characters, letters and digits of any script, single inner spaces, in
@@ -1110,6 +1145,14 @@ export type Whereabouts = {
 	radius: Radius,
 	/**  Side of the cell that the place is known to, in metres. */
 	grid_m: number,
+};
+
+/**  What the shell says outside the window, in the language of the window. */
+export type Words = {
+	/**  On the icon in the tray. */
+	tray: TrayWords,
+	/**  What the key does that talks. */
+	talk: string,
 };
 
 /* Tauri Specta runtime */

@@ -250,6 +250,8 @@ export function reduceApp(state: State, event: AppEvent, now: number): State {
       return { ...state, app: { ...state.app, microphone: event.permission } };
     case "settings":
       return { ...state, app: { ...state.app, settings: event.settings } };
+    case "tray":
+      return { ...state, app: { ...state.app, can_tray: event.there } };
     default:
       return state;
   }

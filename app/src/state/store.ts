@@ -1,6 +1,6 @@
 import { create } from "zustand";
 import type { Backend } from "../backend/backend";
-import type { Command, Refusal, SettingsPatch, VoiceSettings } from "../backend/types";
+import type { Command, Refusal, Settings, SettingsPatch, VoiceSettings } from "../backend/types";
 import { quoteOf } from "../lib/text";
 import { begin, notify, reduce, reduceApp } from "./reduce";
 import { initialState, type Notice, type State } from "./state";
@@ -28,6 +28,11 @@ export async function connect(chosen: Backend): Promise<void> {
   chosen.listenApp((event) => {
     useApp.setState((state) => reduceApp(state, event, chosen.now()), true);
     if (event.type === "invited") show({ kind: "invited", relay: event.relay });
+    if (event.type === "failed") refuse(event.error);
+    if (event.type === "talk") {
+      if (!event.pressed) talkUp();
+      else if (useApp.getState().located) talkDown();
+    }
     if (event.type === "open") {
       if (event.what === "chat") useUi.setState({ tab: "chat" });
       else show({ kind: "settings", section: "general" });
@@ -40,9 +45,7 @@ export async function connect(chosen: Backend): Promise<void> {
 
 /** Asks the engine; what it refuses is said. */
 export function command(asked: Command): void {
-  world()
-    .command(asked)
-    .catch((error: unknown) => say({ kind: "refused", error: asError(error) }));
+  world().command(asked).catch(refuse);
 }
 
 /** Runs something of the shell; what goes wrong is said. */
@@ -50,9 +53,14 @@ export async function attempt<T>(doing: Promise<T>): Promise<T | null> {
   try {
     return await doing;
   } catch (error) {
-    say({ kind: "refused", error: asError(error) });
+    refuse(error);
     return null;
   }
+}
+
+/** Says that something which was asked for can't be done, and why. */
+export function refuse(error: unknown): void {
+  say({ kind: "refused", error: asError(error) });
 }
 
 function asError(error: unknown): Refusal {
@@ -124,11 +132,17 @@ export function chooseRadius(radius: number): void {
 }
 
 export async function saveSettings(patch: SettingsPatch): Promise<void> {
-  useApp.setState((state) => ({
-    app: { ...state.app, settings: { ...state.app.settings, ...patch } },
-  }));
+  const before = useApp.getState().app.settings;
+  takeSettings({ ...before, ...patch });
   const settings = await attempt(world().saveSettings(patch));
-  if (settings) useApp.setState((state) => ({ app: { ...state.app, settings } }));
+  // What is refused is as it was.
+  const names = Object.keys(patch) as (keyof Settings)[];
+  const undone = Object.fromEntries(names.map((name) => [name, before[name]]));
+  takeSettings(settings ?? { ...useApp.getState().app.settings, ...undone });
+}
+
+function takeSettings(settings: Settings): void {
+  useApp.setState((state) => ({ app: { ...state.app, settings } }));
 }
 
 /** Everything is forgotten at once, without a question. */

@@ -1,9 +1,34 @@
 import { useEffect, useRef, useState } from "react";
+import type { Settings } from "../backend/types";
 import { splitQuote } from "../lib/text";
-import { useApp, world } from "../state/store";
+import type { ShownMessage } from "../state/state";
+import { refuse, useApp, world } from "../state/store";
 import { useWords } from "./hooks";
 import { useStatusSentence } from "./Status";
 import { chime } from "./sounds";
+
+type Words = ReturnType<typeof useWords>["t"];
+
+/** Whether it has been said that nothing shows notifications; once is enough. */
+let saidSo = false;
+
+/** The system tells of one of these: of the last that was for this person, or else of the last. */
+function notifyOf(fresh: ShownMessage[], settings: Settings, t: Words): void {
+  const mention = settings.notify_mentions ? fresh.findLast((m) => m.mentionsMe) : undefined;
+  const shown = mention ?? (settings.notify_messages ? fresh.at(-1) : undefined);
+  if (!shown) return;
+  const { username, text, from, id } = shown.message;
+  const kind = mention ? "mention" : "message";
+  const notification = settings.notify_contents
+    ? { title: t(`notification.${kind}`, { name: username }), body: splitQuote(text).rest, tag: from }
+    : { title: t(`notification.hidden_${kind}`), body: t("notification.hidden_body"), tag: id };
+  world()
+    .notify(notification)
+    .catch((error: unknown) => {
+      if (!saidSo) refuse(error);
+      saidSo = true;
+    });
+}
 
 /**
  * What others say, for screen readers, for ears, and for those who look elsewhere. The list of
@@ -26,25 +51,12 @@ export function Live() {
     const last = fresh.at(-1);
     // Many at once are history.
     if (!last || fresh.length > 5) return;
-    const { username, text, from, id } = last.message;
-    const plain = splitQuote(text).rest;
-    const words = t(last.mentionsMe ? "live.mention" : "live.message", { name: username, text: plain });
+    const { username, text, id } = last.message;
+    const heard = { name: username, text: splitQuote(text).rest };
+    const words = t(last.mentionsMe ? "live.mention" : "live.message", heard);
     setSaid({ id, words });
     if (last.mentionsMe && settings.sounds) chime("mention");
-    const wanted = last.mentionsMe ? settings.notify_mentions : settings.notify_messages;
-    if (!wanted || (!document.hidden && document.hasFocus())) return;
-    const open = settings.notify_contents;
-    const title = last.mentionsMe
-      ? open
-        ? t("notification.mention", { name: username })
-        : t("notification.hidden_mention")
-      : open
-        ? t("notification.message", { name: username })
-        : t("notification.hidden_message");
-    const body = open ? plain : t("notification.hidden_body");
-    void world()
-      .notify({ title, body, tag: open ? from : id })
-      .catch(() => {});
+    if (document.hidden || !document.hasFocus()) notifyOf(fresh, settings, t);
   }, [messages, settings, t]);
 
   // What has gone is gone from here too: blocked, dissolved, or erased in a hurry.

@@ -35,11 +35,12 @@ pub struct Session {
 
 impl Session {
     /// Lets a driver start a program. `None` while the driver does not listen yet.
-    pub async fn start(port: u16, program: &str) -> Result<Option<Self>> {
+    pub async fn start(port: u16, program: &str, arguments: &[String]) -> Result<Option<Self>> {
         // The first thing that a driver does is to start the program, which takes its time.
         let client = Client::builder().timeout(GUARD * 3).no_proxy().build()?;
         let url = format!("http://127.0.0.1:{port}/session");
-        let options = json!({ "webkitgtk:browserOptions": { "binary": program } });
+        let options = json!({ "binary": program, "args": arguments });
+        let options = json!({ "webkitgtk:browserOptions": options });
         let capabilities = json!({ "capabilities": { "alwaysMatch": options } });
         let answer = match client.post(&url).json(&capabilities).send().await {
             Ok(answer) => answer,

@@ -57,6 +57,8 @@ const look = {
     document
       .getAnimations()
       .every((it) => it.playState !== "running" || it.effect.getComputedTiming().endTime === Infinity) || null,
+  attention: () => document.hasFocus() || null,
+  no_attention: () => !document.hasFocus() || null,
   focused: (kind, name) => (document.activeElement === find(kind, name)) || null,
 };
 

@@ -18,6 +18,8 @@ export interface Scenario {
   nameless?: boolean;
   /** Whether the system has keys for all windows; it has, unless this says no. */
   globalKey?: boolean;
+  /** A newer version, or none newer; without this the program does not know where there would be any. */
+  update?: string | null;
   /** Whether joining voice ends. */
   joins?: boolean;
   /** Instead of a microphone. */
@@ -64,6 +66,7 @@ export const SCENARIOS: Record<string, Scenario> = {
       world.changeVoice(world.peer(6), { cannot_hear_you: true });
     },
   },
+  updates: { settings: EXPLAINED, update: "0.2.0" },
   "own-key": { settings: EXPLAINED, globalKey: false },
   "voice-new": { settings: { voice_explained: false }, microphone: "unasked" },
   "voice-joining": { settings: EXPLAINED, joins: false, play: small },

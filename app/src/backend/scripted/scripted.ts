@@ -17,6 +17,7 @@ import type {
   Settings,
   VoicePersonStatus,
   VoiceStatus,
+  Words,
 } from "../types";
 import { ADJECTIVES, ANIMALS, CAST, CROWD_LINES, TALK } from "./cast";
 import { random, VirtualClock } from "./clock";
@@ -261,6 +262,19 @@ export class ScriptedBackend implements Backend {
     return `neartalk://join?relay=${encodeURIComponent(this.settings.relay)}`;
   }
 
+  async lookForUpdate(): Promise<string | null> {
+    this.calls.push("lookForUpdate");
+    return this.scenario.update ?? null;
+  }
+
+  async installUpdate(): Promise<void> {
+    this.calls.push("installUpdate");
+  }
+
+  async sayWords(words: Words): Promise<void> {
+    this.calls.push(`sayWords ${words.tray.quit}`);
+  }
+
   async notify(notification: { title: string; body: string }): Promise<void> {
     this.calls.push(`notify ${notification.title}`);
   }
@@ -368,6 +382,8 @@ export class ScriptedBackend implements Backend {
       place: this.place,
       microphone: this.microphone,
       can_global_key: this.scenario.globalKey ?? true,
+      can_update: this.scenario.update !== undefined,
+      can_tray: true,
       can_autostart: true,
     };
   }

@@ -13,6 +13,7 @@ import { Button, Slider } from "../kit";
 import { levelPart } from "../Voice";
 import { SheetFrame } from "./Sheets";
 import { Switch } from "./Switch";
+import { Update } from "./Update";
 
 const SECTIONS: SettingsSection[] = ["general", "voice", "notifications", "relay", "privacy"];
 
@@ -141,6 +142,14 @@ function General() {
           onChange={(vibration) => void saveSettings({ vibration })}
         />
       )}
+      {app.can_tray && (
+        <Switch
+          label={t("settings.close_to_tray")}
+          hint={t("settings.close_to_tray_hint")}
+          checked={settings.close_to_tray}
+          onChange={(close_to_tray) => void saveSettings({ close_to_tray })}
+        />
+      )}
       {app.can_autostart && (
         <Switch
           label={t("settings.autostart")}
@@ -149,6 +158,7 @@ function General() {
         />
       )}
       <p className="pt-3 text-s text-text-3">{t("settings.version", { version: app.version })}</p>
+      {app.can_update && <Update />}
     </>
   );
 }

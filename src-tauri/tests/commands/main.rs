@@ -5,10 +5,13 @@
     reason = "helpers of tests are tests"
 )]
 
-use neartalk_app::{builder, host::Host, store::Store};
+#[cfg(all(desktop, feature = "updater"))]
+mod updates;
+
+use neartalk_app::{builder, furnish, store::Store, updates::Source};
 use serde_json::{Value, json};
 use tauri::{
-    App, Manager, WebviewWindow, WebviewWindowBuilder,
+    App, WebviewWindow, WebviewWindowBuilder,
     ipc::{CallbackFn, InvokeBody},
     test::{MockRuntime, get_ipc_response, mock_context, noop_assets},
     webview::InvokeRequest,
@@ -31,12 +34,29 @@ impl Shell {
 
     /// With what was kept in a folder earlier.
     fn open_in(folder: TempDir) -> Self {
-        let app = builder::<MockRuntime>()
-            .build(mock_context(noop_assets()))
-            .unwrap();
+        Self::open_as_built(folder, None)
+    }
+
+    /// Where newer versions are to be had.
+    #[cfg(all(desktop, feature = "updater"))]
+    fn open_with(source: Source) -> Self {
+        Self::open_as_built(tempfile::tempdir().unwrap(), Some(source))
+    }
+
+    fn open_as_built(folder: TempDir, source: Option<Source>) -> Self {
+        let mut context = mock_context(noop_assets());
+        context.config_mut().version = Some(env!("CARGO_PKG_VERSION").into());
+        // As in the program itself.
+        let config: Value = serde_json::from_str(include_str!("../../tauri.conf.json")).unwrap();
+        let plugins = &mut context.config_mut().plugins.0;
+        plugins.insert("updater".into(), config["plugins"]["updater"].clone());
+        let app = builder::<MockRuntime>();
+        #[cfg(all(desktop, feature = "updater"))]
+        let app = app.plugin(tauri_plugin_updater::Builder::new().build());
+        let app = app.build(context).unwrap();
         let store = Store::new(folder.path().to_owned());
         let relay = RELAY.parse().unwrap();
-        app.manage(Host::start(app.handle().clone(), store, Some(relay)));
+        furnish(app.handle(), store, Some(relay), source);
         let window = WebviewWindowBuilder::new(&app, "main", Default::default())
             .build()
             .unwrap();
@@ -119,11 +139,6 @@ fn what_is_no_good_is_refused_by_name_and_changes_nothing() {
             "open_link",
             json!({ "url": "javascript:alert(1)" }),
             "invalid_link",
-        ),
-        (
-            "notify",
-            json!({ "notification": { "title": "", "body": "", "tag": "" } }),
-            "unavailable",
         ),
     ] {
         let refused = shell.ask(command, arguments).unwrap_err();

@@ -1,0 +1,175 @@
+//! A key that is taken from the system: nobody else hears of it.
+
+use std::future;
+
+use tauri::{AppHandle, Runtime, async_runtime};
+use tauri_plugin_global_shortcut::{
+    Builder, Code, GlobalShortcutExt, Modifiers, Shortcut, ShortcutState,
+};
+use tokio::sync::mpsc;
+
+use super::Wanted;
+use crate::error::{CommandError, CommandErrorCode};
+
+/// How often it may be pressed before somebody looks.
+const PRESSES: usize = 64;
+
+/// The key that was taken, if any.
+pub struct Grab<R: Runtime> {
+    app: AppHandle<R>,
+    taken: Option<Shortcut>,
+    ready: bool,
+    tell: mpsc::Sender<bool>,
+    presses: mpsc::Receiver<bool>,
+}
+
+impl<R: Runtime> Grab<R> {
+    /// None is taken yet.
+    pub fn new(app: &AppHandle<R>) -> Option<Self> {
+        let (tell, presses) = mpsc::channel(PRESSES);
+        Some(Self {
+            app: app.clone(),
+            taken: None,
+            ready: false,
+            tell,
+            presses,
+        })
+    }
+
+    /// Takes a key in place of the one before.
+    pub async fn take(&mut self, wanted: Option<&Wanted>) -> Result<(), CommandError> {
+        let wanted = wanted
+            .map(|wanted| parse(&wanted.key.to_string()))
+            .transpose()?;
+        if !self.ready {
+            if wanted.is_none() {
+                return Ok(());
+            }
+            // It listens to the keyboard all the time, so only whoever wants a key has it do that.
+            self.app
+                .plugin(Builder::new().build())
+                .map_err(|error| refused(&error))?;
+            self.ready = true;
+        }
+        let (app, tell, taken) = (self.app.clone(), self.tell.clone(), self.taken.take());
+        // It waits for the thread that has the window.
+        let done = async_runtime::spawn_blocking(move || {
+            let keys = app.global_shortcut();
+            if let Some(taken) = taken {
+                keys.unregister(taken)?;
+            }
+            let Some(wanted) = wanted else { return Ok(()) };
+            keys.on_shortcut(wanted, move |_, _, event| {
+                let pressed = event.state() == ShortcutState::Pressed;
+                if tell.try_send(pressed).is_err() {
+                    tracing::warn!("too much at once: the key to talk with was not heard");
+                }
+            })
+        });
+        match done.await {
+            Ok(Ok(())) => {
+                self.taken = wanted;
+                Ok(())
+            }
+            Ok(Err(error)) => Err(refused(&error)),
+            Err(error) => Err(refused(&error)),
+        }
+    }
+
+    /// Waits until it is pressed or let go.
+    pub async fn next(&mut self) -> bool {
+        match self.presses.recv().await {
+            Some(pressed) => pressed,
+            // It holds a sender itself.
+            None => future::pending().await,
+        }
+    }
+}
+
+fn refused(error: &dyn std::error::Error) -> CommandError {
+    CommandError::unavailable(format!(
+        "This key can't be had; perhaps another program has it ({error}). Choose another."
+    ))
+}
+
+/// A key as the window writes it, if others can do without it.
+fn parse(key: &str) -> Result<Shortcut, CommandError> {
+    let unusable = |message: &str| CommandError::new(CommandErrorCode::InvalidSettings, message);
+    let shortcut: Shortcut = key
+        .parse()
+        .map_err(|_| unusable("This key can't talk from other windows. Choose another."))?;
+    let others = Modifiers::CONTROL | Modifiers::ALT | Modifiers::SUPER;
+    if writes(shortcut.key) && !shortcut.mods.intersects(others) {
+        return Err(unusable(
+            "You could no longer write this key anywhere. Add Ctrl or Alt, or choose another.",
+        ));
+    }
+    Ok(shortcut)
+}
+
+/// Whether a key writes something, or changes what is written.
+fn writes(key: Code) -> bool {
+    let name = key.to_string();
+    let names = [
+        "Key",
+        "Digit",
+        "Numpad",
+        "Bracket",
+        "Quote",
+        "Backquote",
+        "Backslash",
+        "Backspace",
+        "Comma",
+        "Delete",
+        "Enter",
+        "Equal",
+        "Minus",
+        "Period",
+        "Semicolon",
+        "Slash",
+        "Space",
+        "Tab",
+        "Arrow",
+    ];
+    names.iter().any(|begin| name.starts_with(begin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_window_writes_is_a_key_of_the_system() {
+        for good in [
+            "F9",
+            "Shift+F9",
+            "Ctrl+Shift+Space",
+            "Super+T",
+            "Alt+5",
+            "Ctrl+Numpad0",
+            "Pause",
+            "ScrollLock",
+            "Ctrl+Backquote",
+            "Ctrl+Alt+ArrowUp",
+        ] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn nobody_loses_a_letter() {
+        for bad in [
+            "T",
+            "Shift+T",
+            "Space",
+            "5",
+            "Enter",
+            "ArrowLeft",
+            "Shift+Period",
+            "Hyper",
+        ] {
+            let refused = parse(bad).map_err(|error| error.code);
+            assert_eq!(refused, Err(CommandErrorCode::InvalidSettings), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! A key that talks, whatever has the focus.
+
+use neartalk_rig::{
+    bus::Bus,
+    desk::{Desk, key},
+    headless::Headless,
+    portal::{self, Portal},
+    pulse::{Player, Pulse},
+    sound,
+    window::Window,
+};
+use serde_json::{Value, json};
+
+use crate::desktop::{Desktop, Start, begin};
+
+/// Somebody with a voice, and what they say all the time.
+struct Speaker {
+    pulse: Pulse,
+    _says: Player,
+}
+
+impl Speaker {
+    fn start() -> Self {
+        let pulse = Pulse::start(1).unwrap();
+        let says = pulse.play_always(0, sound::tone(440.0, 0.25, 2.0)).unwrap();
+        Self { pulse, _says: says }
+    }
+
+    /// With a key to talk with, and nothing done to the tone.
+    fn settings(&self, key: &str) -> Value {
+        let device = |name: String| json!({ "use": "device", "id": format!("pulseaudio:{name}") });
+        let voice = json!({
+            "input": device(self.pulse.microphone(0)),
+            "output": device(self.pulse.loudspeaker(0)),
+            "mode": "push_to_talk",
+            "echo_cancellation": false,
+            "noise_suppression": "off",
+            "gain_control": false,
+        });
+        json!({ "talk_key": key, "voice_explained": true, "voice": voice })
+    }
+}
+
+/// Waits until somebody in voice is heard, or nobody.
+fn hears(listener: &mut Headless, speaker: &Window, wanted: bool) {
+    let loud = |person: &Value| person["dbfs"].as_i64().is_some_and(|dbfs| dbfs > -40);
+    let fits = |event: &Value| {
+        let people = event["people"].as_array()?;
+        let levels = event["type"] == "voice_levels" && !people.is_empty();
+        (levels && people.iter().any(loud) == wanted).then_some(())
+    };
+    let what = if wanted { "a voice" } else { "silence" };
+    if let Err(error) = listener.wait(what, fits) {
+        let told = error.to_string();
+        let told: String = told.chars().take(500).collect();
+        panic!(
+            "{told}\n{}\n{}",
+            speaker.shows().unwrap(),
+            speaker.printed()
+        );
+    }
+}
+
+#[test]
+fn a_key_talks_while_another_window_has_the_focus() {
+    let desktop = Desktop::start();
+    let speaker = Speaker::start();
+    let anna = desktop.open(Start {
+        settings: speaker.settings("F9"),
+        pulse: Some(&speaker.pulse),
+        ..Start::on(Bus::start().unwrap())
+    });
+    begin(&anna);
+    let mut ben = desktop.listener();
+    anna.reads("500 m · 1 person").unwrap();
+    let desk = Desk::open(&desktop.screen).unwrap();
+    anna.has_no_attention().unwrap();
+
+    // The first press joins voice, and is heard as soon as that is done.
+    desk.press(key::F9).unwrap();
+    hears(&mut ben, &anna, true);
+    desk.let_go(key::F9).unwrap();
+    hears(&mut ben, &anna, false);
+    desk.press(key::F9).unwrap();
+    hears(&mut ben, &anna, true);
+    desk.let_go(key::F9).unwrap();
+    hears(&mut ben, &anna, false);
+    // It did not come up for that.
+    anna.has_no_attention().unwrap();
+}
+
+#[test]
+fn on_wayland_the_desktop_gives_the_key_that_talks() {
+    let desktop = Desktop::start();
+    let speaker = Speaker::start();
+    let bus = Bus::start().unwrap();
+    let portal = Portal::start(&bus).unwrap();
+    let anna = desktop.open(Start {
+        settings: speaker.settings("Ctrl+Shift+Space"),
+        pulse: Some(&speaker.pulse),
+        wayland: true,
+        ..Start::on(bus)
+    });
+    let key = match portal.next() {
+        Ok(portal::Asked::Key(key)) => key,
+        other => panic!("{other:?}\n{}\n{}", anna.shows().unwrap(), anna.printed()),
+    };
+    assert_eq!(key.trigger, "CTRL+SHIFT+space");
+    assert_eq!(key.description, "Talk");
+    begin(&anna);
+    let mut ben = desktop.listener();
+    anna.reads("500 m · 1 person").unwrap();
+    portal.press(&key).unwrap();
+    hears(&mut ben, &anna, true);
+    portal.let_go(&key).unwrap();
+    hears(&mut ben, &anna, false);
+
+    // Whoever wants no key any more gives it back.
+    anna.press("button", "Voice").unwrap();
+    anna.reads("Works while other windows are in front")
+        .unwrap();
+    anna.press("button", "No key").unwrap();
+    assert_eq!(portal.next().unwrap(), portal::Asked::End);
+}
