@@ -240,6 +240,31 @@ const PATHS = {
       expect((await page.getByText("newer version").count()) === 0, "it is offered");
     },
   },
+  "where it says beside Talk what voice shows of one, the first press talks": {
+    scenario: "voice-new",
+    size: WIDE,
+    async run(page) {
+      await page.getByText("People in the call could see your IP address").waitFor();
+      await page.getByRole("button", { name: "Hide my address, slightly slower" }).click();
+      const box = await page.locator("#talk").boundingBox();
+      await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+      await page.mouse.down();
+      await advance(page, 800);
+      const commands = await asked(page);
+      expect(last(commands, "voice_configure")?.settings.hide_address === true, "the address is not hidden");
+      expect(types(commands).includes("voice_join"), "voice is not joined");
+      expect(last(commands, "voice_press")?.pressed === true, "whoever holds it does not talk");
+      expect((await page.getByRole("dialog").count()) === 0, "it asks nevertheless");
+      await page.mouse.up();
+      expect(last(await asked(page), "voice_press")?.pressed === false, "letting go does not stop");
+      // Once read, it is known.
+      await page.getByText("could see your IP address").waitFor({ state: "detached" });
+      const after = await page.locator("#talk").boundingBox();
+      // It grows under the pointer, around the same middle.
+      const moved = after.y + after.height / 2 - box.y - box.height / 2;
+      expect(Math.abs(moved) < 2, `Talk moved by ${moved} px from under the finger`);
+    },
+  },
   "what is wrong with the connection is said on every tab, and can be tried again": {
     scenario: "offline",
     size: PHONE,

@@ -15,7 +15,10 @@ use std::sync::{
 };
 
 use anyhow::{Context, Result, bail};
-use tokio::runtime::{self, Runtime};
+use tokio::{
+    runtime::{self, Runtime},
+    sync::watch,
+};
 use zbus::{
     Connection, ObjectServer,
     connection::Builder,
@@ -60,7 +63,6 @@ pub struct Spot {
 /// What a test has decided.
 #[derive(Debug)]
 struct Mind {
-    is_allowed: bool,
     spot: Option<Spot>,
 }
 
@@ -68,6 +70,8 @@ struct Mind {
 #[derive(Debug)]
 struct Common {
     mind: Mutex<Mind>,
+    /// What the person has answered; nothing while they are asked.
+    answer: watch::Sender<Option<bool>>,
     calls: Sender<Call>,
 }
 
@@ -99,14 +103,11 @@ impl GeoClue {
     /// When the bus doesn't let it.
     pub fn start(bus: &Bus) -> Result<Self> {
         let (sender, calls) = mpsc::channel();
-        let mind = Mutex::new(Mind {
-            is_allowed: true,
-            spot: None,
-        });
         let mut it = Self {
             address: bus.address().to_owned(),
             common: Arc::new(Common {
-                mind,
+                mind: Mutex::new(Mind { spot: None }),
+                answer: watch::Sender::new(Some(true)),
                 calls: sender,
             }),
             calls,
@@ -159,13 +160,19 @@ impl GeoClue {
         self.each_client(async |server, path| tell(server, path, spot).await)
     }
 
+    /// Whoever starts from now on waits until the person has answered by [`GeoClue::allow`], as where the
+    /// desktop asks them.
+    pub fn ask_first(&self) {
+        self.common.answer.send_replace(None);
+    }
+
     /// The person allows or forbids it from now on: those who start are refused, and those who have
     /// started are stopped, until it is allowed again.
     ///
     /// # Errors
     /// When it is dead.
     pub fn allow(&self, is_allowed: bool) -> Result<()> {
-        self.common.mind(|mind| mind.is_allowed = is_allowed);
+        self.common.answer.send_replace(Some(is_allowed));
         self.each_client(async |server, path| {
             let client = server.interface::<_, Client>(path).await?;
             let mut it = client.get_mut().await;

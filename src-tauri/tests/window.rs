@@ -313,7 +313,7 @@ fn a_relay_that_dies_and_comes_back_loses_no_word() {
 }
 
 #[test]
-fn the_third_action_is_the_first_word_and_it_is_heard_until_one_blocks() {
+fn what_one_says_the_other_hears_until_one_blocks() {
     let _turn = turn();
     let screen = Screen::start(1280, 900).unwrap();
     let relay = relay_at("127.0.0.1:0");
@@ -370,12 +370,14 @@ fn the_third_action_is_the_first_word_and_it_is_heard_until_one_blocks() {
         panic!("{what}: second by second Anna and Ben heard {heard:?}");
     };
 
-    // The first action was the place; the second asks for the microphone, and the third has it.
+    // The first press joins, and a key keeps talking without a finger.
     for window in [&anna, &ben] {
         begin_at(window, HERE);
-        window.press("button", TALK).unwrap();
         window.reads("could see your IP address").unwrap();
-        window.press("button", "Talk").unwrap();
+        window.press("button", TALK).unwrap();
+        window.sees("button", "Leave voice").unwrap();
+        window.reads_no_more("could see your IP address").unwrap();
+        window.types("button", TALK, key::ENTER).unwrap();
         window.reads("On. Press to stop").unwrap();
     }
     until("both are heard", true, true);

@@ -20,8 +20,10 @@ use std::{
 use neartalk_rig::{
     bus::Bus,
     geoclue::{Call, GeoClue},
+    pulse::{Player, Pulse, Recorder},
     relay::Relay,
-    window::{Home, Screen, Window},
+    sound,
+    window::{Home, Screen, Window, key},
 };
 
 /// Somewhere in Berlin.
@@ -31,6 +33,9 @@ const NEAR: (f64, f64) = (52.5183, 13.3777);
 /// 622 m further north than the first: in nobody's circle of 500 m. Nearer to the second than anybody
 /// travels in the time in which it is told, or the relay would refuse it.
 const AWAY: (f64, f64) = (52.5219, 13.3777);
+
+const MESSAGE: &str = "Message*";
+const TALK: &str = "Talk.*";
 
 /// One at a time: a window needs much of a small machine.
 fn turn() -> MutexGuard<'static, ()> {
@@ -82,8 +87,151 @@ fn stand_at(window: &Window, (lat, lon): (f64, f64)) {
     window.sees_no_more("dialog", "*").unwrap();
 }
 
+/// Somebody who starts NearTalk for the first time, on a device with a place, a microphone and a loudspeaker
+/// of its own.
+struct Newcomer {
+    window: Window,
+    geoclue: GeoClue,
+    pulse: Pulse,
+    /// How often the desktop has asked, and got an answer.
+    answers: u32,
+    _bus: Bus,
+}
+
+impl Newcomer {
+    fn open(name: &str, screen: &Screen, relay: &Relay) -> Self {
+        let bus = Bus::start().unwrap();
+        let geoclue = GeoClue::start(&bus).unwrap();
+        geoclue.ask_first();
+        let pulse = Pulse::start(1).unwrap();
+        for (what, device) in [
+            ("set-default-source", pulse.microphone(0)),
+            ("set-default-sink", pulse.loudspeaker(0)),
+        ] {
+            pulse.control(&[what, &device]).unwrap();
+        }
+        let window = open_with(name, screen, relay, &bus, |command, _| {
+            pulse.equip_nobody(command);
+        });
+        Self {
+            window,
+            geoclue,
+            pulse,
+            answers: 0,
+            _bus: bus,
+        }
+    }
+
+    /// Wants the place to be known, and says so to the desktop, which asks: two actions.
+    fn allows_location(&mut self, place: (f64, f64)) {
+        self.window.press("button", "Use my location").unwrap();
+        self.geoclue.is_started().unwrap();
+        self.window.reads("Finding where you are").unwrap();
+        self.geoclue.allow(true).unwrap();
+        self.answers += 1;
+        move_to(&self.geoclue, place);
+    }
+
+    /// What this person has done so far, in the window and where the desktop asked.
+    fn actions(&self) -> u32 {
+        self.window.actions() + self.answers
+    }
+
+    /// Says something all the time; whether it is heard is another matter.
+    fn speaks(&self) -> Player {
+        let speech = sound::speech(1, sound::samples(20.0)).0;
+        self.pulse.play_always(0, speech).unwrap()
+    }
+
+    fn name(&self) -> String {
+        let name = self
+            .window
+            .eval("document.querySelector('header bdi').textContent");
+        name.unwrap().as_str().unwrap().to_owned()
+    }
+}
+
+/// Waits until a voice comes out of a loudspeaker, or nothing does.
+fn comes_out(recorder: &mut Recorder, voice: bool) {
+    recorder.skip();
+    let mut heard = Vec::new();
+    for _ in 0..30 {
+        // As long as nobody pauses for.
+        let take = recorder.next(3.0).unwrap();
+        let loudest = sound::loudest_dbfs(take.loudspeaker(0));
+        let fits = if voice {
+            loudest > -40.0
+        } else {
+            loudest < -60.0
+        };
+        if fits {
+            return;
+        }
+        heard.push(loudest);
+    }
+    panic!("a voice: {voice}; what came out was as loud as {heard:?} dB");
+}
+
 #[test]
-fn one_press_leads_to_a_live_place_and_walking_away_is_seen() {
+fn three_actions_lead_to_the_first_message_and_to_the_first_word_until_one_walks_away() {
+    let _turn = turn();
+    let screen = Screen::start(1280, 900).unwrap();
+    let relay = relay();
+    let mut anna = Newcomer::open("Anna", &screen, &relay);
+    let mut ben = Newcomer::open("Ben", &screen, &relay);
+    anna.allows_location(HERE);
+    ben.allows_location(NEAR);
+    for person in [&anna, &ben] {
+        person.window.reads("500 m · 1 person").unwrap();
+    }
+
+    // To want the place, to allow it, and a line with Enter at its end: what is typed goes there already.
+    anna.window.has_focus("textbox", MESSAGE).unwrap();
+    let line = format!("Hello from the fountain{}", key::ENTER);
+    anna.window.types("textbox", MESSAGE, &line).unwrap();
+    ben.window.reads("Hello from the fountain").unwrap();
+    assert_eq!(anna.actions(), 3, "to the first message");
+
+    // Somebody has to listen.
+    anna.window.press("button", TALK).unwrap();
+    anna.window.sees("button", "Leave voice").unwrap();
+    let mut recorder = anna.pulse.record().unwrap();
+    let _speech = ben.speaks();
+    comes_out(&mut recorder, false);
+    // To want the place, to allow it, and to hold Talk, beside which it says what that shows of one.
+    ben.window.reads("could see your IP address").unwrap();
+    ben.window.holds("button", TALK).unwrap();
+    comes_out(&mut recorder, true);
+    assert_eq!(ben.actions(), 3, "to the first word");
+
+    // What leaves the device is late by up to 20 s, so that nobody learns from it when a border was
+    // crossed.
+    let name = ben.name();
+    let entry = format!("{name}*");
+    anna.window.sees("button", &entry).unwrap();
+    move_to(&ben.geoclue, AWAY);
+    anna.window
+        .reads(&format!("{name} is out of range."))
+        .unwrap();
+    for person in [&anna, &ben] {
+        person.window.reads("500 m · nobody").unwrap();
+    }
+    anna.window.sees_no_more("button", &entry).unwrap();
+    comes_out(&mut recorder, false);
+
+    // Whoever comes back is there again, and in the call as before: Talk is still held.
+    move_to(&ben.geoclue, NEAR);
+    for person in [&anna, &ben] {
+        person.window.reads("500 m · 1 person").unwrap();
+    }
+    anna.window.sees("button", &entry).unwrap();
+    comes_out(&mut recorder, true);
+    ben.window.lets_go().unwrap();
+    comes_out(&mut recorder, false);
+}
+
+#[test]
+fn one_press_leads_to_a_live_place_which_gives_way_to_one_by_hand() {
     let _turn = turn();
     let screen = Screen::start(1280, 900).unwrap();
     let (relay, bus) = (relay(), Bus::start().unwrap());
@@ -108,21 +256,14 @@ fn one_press_leads_to_a_live_place_and_walking_away_is_seen() {
         .unwrap();
     ben.press("button", "Close").unwrap();
 
-    // What leaves the device is late by up to 20 s, so that nobody learns from it when a border was
-    // crossed.
-    move_to(&geoclue, AWAY);
-    for window in [&anna, &ben] {
-        window.reads("500 m · nobody").unwrap();
-    }
-
     // A place by hand isn't moved by what is measured, which nobody asks for any more.
     ben.press("button", "Place: Live location. Change.")
         .unwrap();
-    stand_at(&ben, HERE);
+    stand_at(&ben, AWAY);
     assert_eq!(geoclue.next().unwrap(), Call::Stop);
     assert_eq!(geoclue.next().unwrap(), Call::DeleteClient);
     for window in [&anna, &ben] {
-        window.reads("500 m · 1 person").unwrap();
+        window.reads("500 m · nobody").unwrap();
     }
     let printed = ben.printed();
     for part in ["52.51", "52.52", "13.37"] {

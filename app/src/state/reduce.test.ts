@@ -47,7 +47,7 @@ const ME: Event = {
 };
 
 const IN_CALL: Event[] = [
-  { type: "nearby", people: [person(FOX, "Blue Fox", 50)], reach: [] },
+  { type: "nearby", people: [person(FOX, "Blue Fox", 50, { in_voice: true })], reach: [] },
   {
     type: "voice_person",
     peer_id: FOX,
@@ -83,7 +83,10 @@ describe("people", () => {
     const leaves: Event = { type: "person_left", peer_id: FOX, username: "Blue Fox", reason: "moved" };
     const chat = told([{ type: "nearby", people: [person(FOX, "Blue Fox", 50)], reach: [] }, leaves]);
     expect(chat.notices).toEqual([]);
-    const call = told([...IN_CALL, leaves]);
+    const inVoice = initialState();
+    inVoice.voice.phase = "in_voice";
+    // As the engine tells it: voice first.
+    const call = told([...IN_CALL, { type: "voice_person_left", peer_id: FOX }, leaves], inVoice);
     expect(call.notices.map((n) => n.notice)).toEqual([
       { kind: "person_left_call", peer: FOX, username: "Blue Fox", reason: "moved" },
     ]);

@@ -57,7 +57,8 @@ export function reduce(state: State, event: Event, now: number): State {
       );
     }
     case "person_left": {
-      const inCall = state.voicePeople[event.peer_id] !== undefined;
+      // Voice ends with whoever goes before they are told to be gone, so it can't be asked.
+      const inCall = state.voice.phase === "in_voice" && state.people[event.peer_id]?.in_voice === true;
       const next = withoutPerson(state, event.peer_id);
       if (!inCall) return next;
       return notify(

@@ -31,7 +31,7 @@ export async function connect(chosen: Backend): Promise<void> {
     if (event.type === "failed") refuse(event.error);
     if (event.type === "talk") {
       if (!event.pressed) talkUp();
-      else if (useApp.getState().located) talkDown();
+      else if (useApp.getState().located) talkFromOutside();
     }
     if (event.type === "open") {
       if (event.what === "chat") useUi.setState({ tab: "chat" });
@@ -172,8 +172,11 @@ export async function joinVoice(): Promise<void> {
   const { app, voice } = useApp.getState();
   if (voice.phase !== "off") return;
   if (!app.settings.voice_explained) {
-    show({ kind: "voice_ask" });
-    return;
+    if (!useUi.getState().addressSaid) {
+      show({ kind: "voice_ask" });
+      return;
+    }
+    void saveSettings({ voice_explained: true });
   }
   if (app.microphone === "unasked") {
     const permission = await attempt(world().askMicrophone());
@@ -194,7 +197,8 @@ export function talkDown(): void {
   const { voice, app } = useApp.getState();
   if (app.settings.vibration) navigator.vibrate?.(12);
   if (voice.phase === "off") {
-    useUi.setState({ talk: app.settings.voice_explained ? "held" : "idle" });
+    const explained = app.settings.voice_explained || useUi.getState().addressSaid;
+    useUi.setState({ talk: explained ? "held" : "idle" });
     void joinVoice();
     return;
   }
@@ -210,6 +214,12 @@ export function talkDown(): void {
   useUi.setState({ talk: "held" });
   if (voice.muted) command({ type: "voice_mute", muted: false });
   command({ type: "voice_press", pressed: true });
+}
+
+/** The key that talks went down in any window; whoever looks at another has not read what this one says. */
+function talkFromOutside(): void {
+  if (useApp.getState().app.settings.voice_explained || document.hasFocus()) talkDown();
+  else show({ kind: "voice_ask" });
 }
 
 /** Talk goes up: stops sending, unless it has been locked. */

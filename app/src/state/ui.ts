@@ -24,6 +24,8 @@ export interface Ui {
   /** What is put into the composer from outside of it, and asks for the focus. */
   inserted: number;
   reply: { username: string; text: string } | null;
+  /** What voice shows of one stands beside Talk, where whoever presses it reads it. */
+  addressSaid: boolean;
   /** Talk is held, or has been locked. */
   talk: "idle" | "held" | "locked";
   /** Who stands out in the circle and the list, because the pointer is on them. */
@@ -36,6 +38,7 @@ export const useUi = create<Ui>()(() => ({
   draft: "",
   inserted: 0,
   reply: null,
+  addressSaid: false,
   talk: "idle",
   hovered: null,
 }));

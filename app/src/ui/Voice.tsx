@@ -1,9 +1,18 @@
 import { AudioLines, HeadphoneOff, Headphones, Mic, MicOff, PhoneOff, SlidersHorizontal } from "lucide-react";
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { DeviceStatus } from "../backend/types";
 import type { MicTrouble } from "../state/quality";
 import type { State } from "../state/state";
-import { command, leaveVoice, talkDown, talkLock, talkToggle, talkUp, useApp } from "../state/store";
+import {
+  command,
+  configureVoice,
+  leaveVoice,
+  talkDown,
+  talkLock,
+  talkToggle,
+  talkUp,
+  useApp,
+} from "../state/store";
 import { show, useUi } from "../state/ui";
 import { useMedia, useWords } from "./hooks";
 import { Button, IconButton } from "./kit";
@@ -205,6 +214,7 @@ export function VoiceDock({ big = false }: { big?: boolean }) {
       className={`flex flex-col items-center gap-2 px-3 ${big ? "py-6" : "border-t border-line bg-surface-1 pt-3 pb-3"}`}
     >
       <MicBanner />
+      <AddressNote />
       <div className="flex w-full items-center justify-center gap-3">
         {inCall && (
           <span className="flex flex-1 justify-end gap-1">
@@ -248,6 +258,32 @@ export function VoiceDock({ big = false }: { big?: boolean }) {
         </span>
       </p>
     </section>
+  );
+}
+
+/** Before the first word: what a call shows of one. Read here, it needs no question of its own. */
+function AddressNote() {
+  const { t } = useWords();
+  const hidden = useApp((s) => s.voice.settings.hide_address);
+  const wanted = useApp(
+    (s) => s.voice.phase === "off" && s.located !== null && !s.app.settings.voice_explained,
+  );
+  useEffect(() => {
+    useUi.setState({ addressSaid: wanted });
+    return () => useUi.setState({ addressSaid: false });
+  }, [wanted]);
+  if (!wanted) return null;
+  return (
+    <div className="flex w-full flex-col items-center">
+      <p className="text-center text-s text-text-2">{t("ask.address")}</p>
+      <Button
+        look={hidden ? "quiet" : "plain"}
+        aria-pressed={hidden}
+        onClick={() => configureVoice({ hide_address: !hidden })}
+      >
+        {t("ask.hide")}
+      </Button>
+    </div>
   );
 }
 

@@ -187,15 +187,16 @@ impl Client {
             let why = "'DesktopId' property must be set";
             return Err(fdo::Error::AccessDenied(why.into()));
         }
-        let (is_allowed, spot) = self.common.mind(|mind| (mind.is_allowed, mind.spot));
-        if !is_allowed {
+        let mut answers = self.common.answer.subscribe();
+        let answer = answers.wait_for(Option::is_some).await;
+        if !answer.is_ok_and(|it| *it == Some(true)) {
             let why = format!("'{}' disallowed", self.desktop_id);
             return Err(fdo::Error::AccessDenied(why));
         }
         self.has_started = true;
         self.is_active = true;
         self.active_changed(&emitter).await?;
-        if let Some(spot) = spot {
+        if let Some(spot) = self.common.mind(|mind| mind.spot) {
             let (server, path) = (connection.object_server().clone(), self.path.clone());
             // It borrows this object, which this call still has.
             let telling = async move {
