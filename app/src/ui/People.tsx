@@ -22,7 +22,10 @@ export function People({ only }: { only?: "voice" }) {
   const shown = [...inVoice, ...others];
   const title = only === "voice" ? t("people.in_voice", { count: inVoice.length }) : t("people.title");
   return (
-    <section aria-label={title} className={`flex grow flex-col ${only === "voice" ? "min-h-0" : "min-h-28"}`}>
+    <section
+      aria-label={title}
+      className={`flex grow flex-col ${only === "voice" ? "min-h-0" : "min-h-28 wide:min-h-16"}`}
+    >
       <h2 className={only === "voice" ? "px-4 pt-3 pb-1 text-s font-semibold text-text-3" : "sr-only"}>
         {title}
       </h2>
