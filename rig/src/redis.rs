@@ -118,6 +118,11 @@ impl Redis {
         self.address
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// `redis://…`
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)

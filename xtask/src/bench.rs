@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: the relay under load, its index by itself, its TURN server beside coturn, voice
-//! beside Chromium, and the app.
+//! `cargo xtask bench`: the relay under load, alone and beside other servers, its index by itself, its
+//! TURN server beside coturn, voice beside Chromium, and the app.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::{
-    cargo::{build, cargo, find},
+    cargo::{build, cargo, find, root},
     dist,
     needs::{self, Need},
     process::{Ended, Guard, Interrupt, run},
@@ -31,6 +31,9 @@ pub struct Args {
 enum Bench {
     /// Sockets, deliveries a second, latency and memory, against a relay of its own.
     Relay,
+    /// A city that walks, chats and joins voice, on NearTalk and side by side on nats-server,
+    /// mosquitto and socket.io; needs Linux.
+    City,
     /// The proximity index: a query and a move, at 1,000 to 1,000,000 people.
     Index,
     /// What a packet costs the TURN server inside the relay, beside coturn; needs Linux.
@@ -47,6 +50,11 @@ impl Bench {
         match self {
             _ if !cfg!(target_os = "linux") => Vec::new(),
             Self::Relay | Self::Index => Vec::new(),
+            Self::City => {
+                let mut needs = vec![needs::REDIS, needs::NODE, needs::NPM];
+                needs.extend(needs::OTHER_SERVERS);
+                needs
+            }
             Self::Turn => vec![needs::COTURN],
             Self::Voice => vec![
                 needs::PULSEAUDIO,
@@ -70,9 +78,12 @@ impl Bench {
     }
 }
 
+/// The server with socket.io that NearTalk is measured beside.
+const SOCKETIO: &str = "relay/benches/load/socketio";
+
 pub fn bench(args: Args) -> Result<ExitCode> {
     let (package, name) = match args.what {
-        Bench::Relay => ("neartalk-relay", "load"),
+        Bench::Relay | Bench::City => ("neartalk-relay", "load"),
         Bench::Index => ("neartalk-relay", "index"),
         Bench::Turn => ("neartalk-relay", "turn"),
         Bench::Voice => ("neartalk-client", "voice"),
@@ -92,6 +103,13 @@ pub fn bench(args: Args) -> Result<ExitCode> {
         _ => command.args(["-p", package]),
     };
     command.args(["--bench", name, "--"]);
+    if matches!(args.what, Bench::City) {
+        match typescript::provide(&root().join(SOCKETIO), &guard)? {
+            Ended::Exited(status) if status.success() => {}
+            _ => bail!("socket.io could not be fetched; what npm said is above"),
+        }
+        command.arg("city");
+    }
     Ok(match run(command.args(args.rest), &guard)? {
         Ended::Exited(status) if status.success() => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,

@@ -30,7 +30,8 @@ pub struct Args {
 }
 
 /// What it takes to check the files.
-pub const NEEDS: [Need; 4] = [
+pub const NEEDS: [Need; 5] = [
+    needs::NODE,
     needs::PROMTOOL,
     needs::CADDY,
     needs::SYSTEMD_ANALYZE,
@@ -80,6 +81,10 @@ pub fn check(guard: &Guard) -> Result<()> {
     let folder = root().join("target/check-deploy");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
+    // Node takes a file for a module by its name; k6 takes every script for one.
+    let script = folder.join("k6.mjs");
+    fs::copy(deploy.join("k6.js"), &script).context("copying deploy/k6.js")?;
+    succeed(Command::new("node").arg("--check").arg(&script), guard)?;
     // The unit as it will be, but for where the program lies on this machine.
     let unit = fs::read_to_string(deploy.join("neartalk-relay.service"))?;
     let here = unit.replace("/usr/bin/neartalk-relay", &relay.display().to_string());

@@ -213,6 +213,21 @@ pub const REDIS: Need = Need {
     test: Test::Program(&["redis-server"]),
     source: Source::Apt("redis-server"),
 };
+/// For measuring NearTalk beside other servers.
+pub const OTHER_SERVERS: [Need; 2] = [
+    Need {
+        name: "nats-server",
+        why: "the bench of a city measures it beside NearTalk",
+        test: Test::Program(&["nats-server"]),
+        source: Source::Apt("nats-server"),
+    },
+    Need {
+        name: "mosquitto",
+        why: "the bench of a city measures it beside NearTalk",
+        test: Test::Program(&["mosquitto"]),
+        source: Source::Apt("mosquitto"),
+    },
+];
 /// For the tests of what a relay keeps in a database.
 pub const POSTGRESQL: Need = Need {
     name: "PostgreSQL",

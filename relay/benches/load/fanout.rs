@@ -9,7 +9,7 @@ use crate::{
     Setup,
     chat::Chat,
     report::{Count, Millis, table},
-    swarm::Swarm,
+    swarm::{Framing, Swarm},
 };
 
 /// A generator that is later than this at p99, in nanoseconds, measures itself.
@@ -224,8 +224,8 @@ fn one_rate(
     rate: f64,
 ) -> Result<Outcome> {
     let relay = setup.start_relay()?;
-    let mut swarm = Swarm::new(relay.address)?;
-    swarm.grow(clique * cliques)?;
+    let mut swarm = Swarm::new(Framing::WebSocket)?;
+    swarm.grow(relay.address, clique * cliques)?;
     for spot in 0..cliques {
         swarm.locate(spot * clique..(spot + 1) * clique, spot, Radius::MAX)?;
     }

@@ -1,17 +1,12 @@
 //! WebSocket frames (RFC 6455) as a load generator needs them: the relay's are found in what was
 //! read without copying them, the generator's own are built once and patched.
-//!
-//! Also a test target of its own, `load_frames`, because a bench without a harness runs no tests.
-
-#![cfg_attr(
-    test,
-    allow(dead_code, reason = "the bench uses what the tests do not")
-)]
 
 use memchr::memmem::Finder;
 
 /// Opcode of a text frame.
 pub const TEXT: u8 = 0x1;
+/// Opcode of a binary frame.
+pub const BINARY: u8 = 0x2;
 /// Opcode of a close frame.
 pub const CLOSE: u8 = 0x8;
 /// Opcode of a ping frame.
@@ -33,7 +28,7 @@ pub struct Frame<'a> {
 
 /// Bytes that no relay sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the relay sent something that is no unmasked, unfragmented frame of at most 4 MiB")]
+#[error("the server sent something that is no unmasked, unfragmented frame of at most 4 MiB")]
 pub struct BadFrame;
 
 /// The frame that `bytes` begin with and how many bytes it takes; `None` while it is incomplete.
@@ -60,6 +55,42 @@ pub fn first_frame(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, BadFrame>
         let opcode = first & 0x0F;
         (Frame { opcode, payload }, end)
     }))
+}
+
+/// The MQTT packet that `bytes` begin with, header and all, as a binary frame, and how many bytes
+/// it takes; `None` while it is incomplete.
+#[inline]
+pub fn first_packet(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, BadFrame> {
+    let Some((length, start)) = variable_length(bytes.get(1..).unwrap_or_default())? else {
+        return Ok(None);
+    };
+    let end = 1 + start + length;
+    Ok(bytes.get(..end).map(|payload| {
+        let opcode = BINARY;
+        (Frame { opcode, payload }, end)
+    }))
+}
+
+/// The variable byte integer that `bytes` begin with (MQTT 5, section 1.5.5) and how many bytes it
+/// takes; `None` while it is incomplete.
+#[inline]
+pub fn variable_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, BadFrame> {
+    let mut value = 0;
+    for (at, &byte) in bytes.iter().take(4).enumerate() {
+        value |= usize::from(byte & 0x7F) << (7 * at);
+        if byte & 0x80 == 0 {
+            return if value as u64 > LONGEST {
+                Err(BadFrame)
+            } else {
+                Ok(Some((value, at + 1)))
+            };
+        }
+    }
+    if bytes.len() < 4 {
+        Ok(None)
+    } else {
+        Err(BadFrame)
+    }
 }
 
 /// Builds a client's frame. Its mask is zero: the relay unmasks it all the same, and the payload
@@ -133,7 +164,7 @@ impl Say {
 }
 
 /// A version 4 UUID, different for each number and spread like a random one.
-fn uuid_text(number: u64) -> String {
+pub fn uuid_text(number: u64) -> String {
     let a = mix(number);
     let b = mix(a ^ 0x5851_F42D_4C95_7F2D);
     format!(
@@ -250,6 +281,34 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn finds_packets_of_every_length_form() {
+        for length in [0, 1, 127, 128, 16_383, 16_384, 100_000] {
+            let mut bytes = vec![0x30];
+            let mut rest = length;
+            while rest > 127 {
+                bytes.push(0x80 | (rest % 128) as u8);
+                rest /= 128;
+            }
+            bytes.push(rest as u8);
+            bytes.extend(vec![b'x'; length]);
+            let whole = bytes.len();
+            bytes.push(0xD0);
+            let (frame, taken) = first_packet(&bytes).unwrap().unwrap();
+            assert_eq!((frame.payload, taken), (&bytes[..whole], whole));
+            for cut in 0..whole.min(5) {
+                assert_eq!(
+                    first_packet(&bytes[..cut]),
+                    Ok(None),
+                    "{length} cut at {cut}"
+                );
+            }
+            assert_eq!(first_packet(&bytes[..whole - 1]), Ok(None));
+        }
+        assert_eq!(first_packet(&[0x30, 0xFF, 0xFF, 0xFF, 0xFF]), Err(BadFrame));
+        assert_eq!(first_packet(&[0x30, 0xFF, 0xFF, 0xFF, 0x7F]), Err(BadFrame));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::{
     Setup,
     report::{Count, table},
-    swarm::Swarm,
+    swarm::{Framing, Swarm},
 };
 
 /// Most bytes that an idle socket may cost.
@@ -36,11 +36,11 @@ pub fn run(setup: &Setup, options: &Options) -> Result<String> {
             setup.files
         );
         let relay = setup.start_relay()?;
-        let mut swarm = Swarm::new(relay.address)?;
+        let mut swarm = Swarm::new(Framing::WebSocket)?;
         // What a relay allocates once, for its first socket, is not the cost of each.
-        swarm.grow(1)?;
+        swarm.grow(relay.address, 1)?;
         let before = relay.settled_rss(|time| swarm.idle(time).map(drop))?;
-        swarm.grow(count + 1)?;
+        swarm.grow(relay.address, count + 1)?;
         let after = relay.settled_rss(|time| swarm.idle(time).map(drop))?;
         swarm.ensure_all_open()?;
         let each = after.saturating_sub(before) / count as u64;

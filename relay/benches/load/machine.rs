@@ -33,6 +33,14 @@ impl Cores {
         pin(self.pair.map(|(relay, _)| relay))
     }
 
+    /// Starts a server on the relay's core, and comes back to the generator's.
+    pub fn beside_relay<T>(&self, start: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.pin_relay()?;
+        let started = start();
+        self.pin_generator()?;
+        started
+    }
+
     /// Moves this thread to the generator's core.
     pub fn pin_generator(&self) -> Result<()> {
         pin(self.pair.map(|(_, generator)| generator))

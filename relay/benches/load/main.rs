@@ -4,8 +4,15 @@
 //! another core: lean enough that the relay, not the generator, is what gets measured, and honest
 //! enough to fail when that is not so. Only 127.0.0.1 is used.
 
+#![cfg_attr(
+    test,
+    allow(dead_code, unused_imports, reason = "tests.rs runs the tests")
+)]
+
 #[cfg(target_os = "linux")]
 mod chat;
+#[cfg(target_os = "linux")]
+mod city;
 #[cfg(target_os = "linux")]
 mod fanout;
 #[cfg(target_os = "linux")]
@@ -20,6 +27,8 @@ mod machine;
 mod relay;
 #[cfg(target_os = "linux")]
 mod report;
+#[cfg(target_os = "linux")]
+mod setup;
 #[cfg(target_os = "linux")]
 mod slow;
 #[cfg(target_os = "linux")]
@@ -42,7 +51,7 @@ fn main() {
 }
 
 #[cfg(target_os = "linux")]
-use linux::Setup;
+use setup::Setup;
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -51,7 +60,7 @@ mod linux {
     use anyhow::Result;
     use clap::{Parser, Subcommand};
 
-    use crate::{fanout, idle, machine, relay::Relay, slow};
+    use crate::{Setup, city, fanout, idle, machine, slow};
 
     /// Measures a NearTalk relay under load.
     #[derive(Parser)]
@@ -81,26 +90,10 @@ mod linux {
         Idle(idle::Options),
         /// One who never reads in a crowd
         Slow(slow::Options),
-        /// All three, as Markdown for docs/benchmarks.md
+        /// A city that walks, chats and joins voice, here and on other servers side by side
+        City(city::Options),
+        /// The first three, as Markdown for docs/benchmarks.md
         All,
-    }
-
-    /// What all benches need.
-    pub struct Setup {
-        /// Show that it works; neither pin nor judge.
-        pub quick: bool,
-        /// How many files a process may have open.
-        pub files: u64,
-        cores: machine::Cores,
-        relay: PathBuf,
-        relay_args: Vec<String>,
-    }
-
-    impl Setup {
-        /// Starts a fresh relay.
-        pub fn start_relay(&self) -> Result<Relay> {
-            Relay::start(&self.relay, &self.relay_args, &self.cores)
-        }
     }
 
     pub fn main() -> Result<()> {
@@ -123,6 +116,8 @@ mod linux {
             What::Idle(options) => idle(&setup, &options),
             What::Slow(_) if quick => slow(&setup, &slow::Options::quick()),
             What::Slow(options) => slow(&setup, &options),
+            What::City(_) if quick => city(&setup, &city::Options::quick()),
+            What::City(options) => city(&setup, &options),
             What::All if quick => {
                 fanout(&setup, &fanout::Options::quick())?;
                 idle(&setup, &idle::Options::quick())?;
@@ -159,5 +154,10 @@ mod linux {
         eprintln!("slow");
         println!("{}", slow::run(setup, options)?);
         Ok(())
+    }
+
+    fn city(setup: &Setup, options: &city::Options) -> Result<()> {
+        eprintln!("city");
+        city::run(setup, options)
     }
 }

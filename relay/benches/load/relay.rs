@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use neartalk_rig::process::cpu_time;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::machine::Cores;
@@ -30,6 +31,19 @@ const LIMITS: [(&str, &str); 9] = [
 /// How long a relay may take to come up or to drain.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// Resident memory of a process in bytes.
+pub fn rss(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status =
+        std::fs::read_to_string(&path).with_context(|| format!("a server is gone: read {path}"))?;
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+        .and_then(|kib| kib.parse::<u64>().ok())
+        .context("a server is gone: its status has no VmRSS")?;
+    Ok(kib * 1024)
+}
+
 /// A running relay; killed when dropped.
 pub struct Relay {
     child: Child,
@@ -40,17 +54,18 @@ pub struct Relay {
 impl Relay {
     /// Starts the binary at `path` on a free port of 127.0.0.1 and on its own core.
     pub fn start(path: &Path, extra: &[String], cores: &Cores) -> Result<Self> {
-        // A child inherits the affinity of the thread that makes it.
-        cores.pin_relay()?;
-        let child = Command::new(path)
+        let mut command = Command::new(path);
+        command
             .args(["--listen", "127.0.0.1:0", "--log", "warn"])
             .args(LIMITS.iter().flat_map(|&(flag, value)| [flag, value]))
             .args(extra)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn();
-        cores.pin_generator()?;
-        let mut child = child.with_context(|| format!("start {}", path.display()))?;
+            .stdout(Stdio::piped());
+        // A child inherits the affinity of the thread that makes it.
+        let mut child = cores.beside_relay(|| {
+            let child = command.spawn();
+            child.with_context(|| format!("start {}", path.display()))
+        })?;
         let stdout = child.stdout.take();
         let mut relay = Self {
             child,
@@ -68,15 +83,14 @@ impl Relay {
         Ok(relay)
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Resident memory in bytes.
     pub fn rss(&self) -> Result<u64> {
-        let status = self.proc("status")?;
-        let kib = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
-            .and_then(|kib| kib.parse::<u64>().ok())
-            .context("the relay is gone: its status has no VmRSS")?;
-        Ok(kib * 1024)
+        rss(self.pid())
     }
 
     /// Waits until resident memory stays where it is, for ten seconds at most, and returns it.
@@ -96,25 +110,12 @@ impl Relay {
 
     /// Processor time used so far, in seconds, user and system together.
     pub fn cpu_seconds(&self) -> Result<f64> {
-        let stat = self.proc("stat")?;
-        // The command's name, in brackets, may hold spaces; utime and stime are fields 14 and 15.
-        let ticks: u64 = stat
-            .rsplit_once(") ")
-            .map(|(_, fields)| fields.split(' ').skip(11).take(2))
-            .context("the relay's stat can't be read")?
-            .map(|field| field.parse::<u64>().unwrap_or_default())
-            .sum();
-        Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+        Ok(cpu_time(self.pid())?.as_secs_f64())
     }
 
     /// How many file descriptors it has open.
     pub fn descriptors(&self) -> Result<usize> {
         Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
-    }
-
-    fn proc(&self, file: &str) -> Result<String> {
-        let path = format!("/proc/{}/{file}", self.child.id());
-        std::fs::read_to_string(&path).with_context(|| format!("the relay is gone: read {path}"))
     }
 
     /// Asks it to stop and waits until it has; anything but success is an error.

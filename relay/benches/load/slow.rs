@@ -9,7 +9,7 @@ use crate::{
     Setup,
     chat::{Chat, Measured},
     report::{Count, Millis, table},
-    swarm::Swarm,
+    swarm::{Framing, Swarm},
 };
 
 /// One run of the bench.
@@ -57,8 +57,8 @@ struct Phase {
 pub fn run(setup: &Setup, options: &Options) -> Result<String> {
     ensure!(options.crowd > 2, "a crowd has more than two people");
     let relay = setup.start_relay()?;
-    let mut swarm = Swarm::new(relay.address)?;
-    swarm.grow(options.crowd)?;
+    let mut swarm = Swarm::new(Framing::WebSocket)?;
+    swarm.grow(relay.address, options.crowd)?;
     swarm.locate(0..options.crowd, 0, Radius::MAX)?;
     swarm.settle(Duration::from_millis(1_500), Duration::from_secs(60))?;
 

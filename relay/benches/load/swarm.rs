@@ -12,7 +12,9 @@ use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use neartalk_shared::{ClientFrame, Place, Radius, frame::Locate, limits::PROTOCOL_VERSION};
 
 use crate::{
-    frames::{CLOSE, Frame, PING, PONG, TEXT, client_frame, first_frame, frame_type},
+    frames::{
+        BINARY, CLOSE, Frame, PING, PONG, TEXT, client_frame, first_frame, first_packet, frame_type,
+    },
     http::{Sessions, upgrade},
 };
 
@@ -22,6 +24,15 @@ const READ_BYTES: usize = 256 * 1024;
 const UNSENT_BYTES: usize = 1 << 20;
 /// Close code of a socket that ended without a close frame.
 const NO_CODE: u16 = 1006;
+
+/// How a server sets apart what it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// As frames of WebSocket, of which texts and binaries are handed on without their header.
+    WebSocket,
+    /// As MQTT packets, handed on whole.
+    Mqtt,
+}
 
 /// One socket.
 struct Socket {
@@ -50,6 +61,7 @@ impl Socket {
     fn read(
         &mut self,
         buffer: &mut [u8],
+        framing: Framing,
         epoch: Instant,
         on_text: &mut impl FnMut(u64, &[u8]),
     ) -> Result<Heard> {
@@ -67,7 +79,7 @@ impl Socket {
             let at = epoch.elapsed().as_nanos() as u64;
             let close_code = &mut self.close_code;
             let mut on_frame = |frame: Frame<'_>| match frame.opcode {
-                TEXT => on_text(at, frame.payload),
+                TEXT | BINARY => on_text(at, frame.payload),
                 PING => heard.ping = Some(frame.payload.to_vec()),
                 CLOSE => {
                     let code = frame.payload.first_chunk();
@@ -76,11 +88,11 @@ impl Socket {
                 _ => {}
             };
             if self.partial.is_empty() {
-                let rest = each_frame(&buffer[..read], &mut on_frame)?;
+                let rest = each_frame(framing, &buffer[..read], &mut on_frame)?;
                 self.partial.extend(rest);
             } else {
                 self.partial.extend(&buffer[..read]);
-                let rest = each_frame(&self.partial, &mut on_frame)?.len();
+                let rest = each_frame(framing, &self.partial, &mut on_frame)?.len();
                 let taken = self.partial.len() - rest;
                 self.partial.drain(..taken);
                 if rest == 0 && self.partial.capacity() > 65_536 {
@@ -95,10 +107,9 @@ impl Socket {
     }
 }
 
-/// All sockets to one relay.
+/// All sockets to one server.
 pub struct Swarm {
-    address: SocketAddr,
-    sessions: Sessions,
+    framing: Framing,
     poll: Poll,
     events: Events,
     ready: Vec<(usize, bool, bool)>,
@@ -110,10 +121,9 @@ pub struct Swarm {
 
 impl Swarm {
     /// One without sockets.
-    pub fn new(address: SocketAddr) -> Result<Self> {
+    pub fn new(framing: Framing) -> Result<Self> {
         Ok(Self {
-            address,
-            sessions: Sessions::new(address)?,
+            framing,
             poll: Poll::new()?,
             events: Events::with_capacity(1_024),
             ready: Vec::with_capacity(1_024),
@@ -124,13 +134,39 @@ impl Swarm {
         })
     }
 
+    /// Adds a socket, on which `heard` has come already; its number.
+    pub fn add(&mut self, stream: std::net::TcpStream, heard: Vec<u8>) -> Result<usize> {
+        let number = self.sockets.len();
+        stream.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        self.poll.registry().register(
+            &mut stream,
+            Token(number),
+            Interest::READABLE | Interest::WRITABLE,
+        )?;
+        self.sockets.push(Socket {
+            stream,
+            partial: heard,
+            unsent: Vec::new(),
+            close_code: None,
+            open: true,
+        });
+        Ok(number)
+    }
+
+    /// The number of the `index`th socket that the last poll found.
+    #[inline]
+    pub fn number(&self, index: usize) -> usize {
+        self.ready[index].0
+    }
+
     /// Nanoseconds since this swarm was made.
     #[inline]
     pub fn now(&self) -> u64 {
         self.epoch.elapsed().as_nanos() as u64
     }
 
-    /// How many sockets the relay has closed, by close code.
+    /// How many sockets the server has closed, by close code.
     pub const fn closed(&self) -> &BTreeMap<u16, usize> {
         &self.closed
     }
@@ -139,33 +175,22 @@ impl Swarm {
     pub fn ensure_all_open(&self) -> Result<()> {
         ensure!(
             self.closed.is_empty(),
-            "the relay closed sockets (close code: how many): {:?}",
+            "the server closed sockets (close code: how many): {:?}",
             self.closed
         );
         Ok(())
     }
 
-    /// Adds sockets, each with a session of its own, up to `count`, and waits for every `welcome`.
-    pub fn grow(&mut self, count: usize) -> Result<()> {
+    /// Adds sockets to a relay, each with a session of its own, up to `count`, and waits for every
+    /// `welcome`.
+    pub fn grow(&mut self, relay: SocketAddr, count: usize) -> Result<()> {
+        let mut sessions = Sessions::new(relay)?;
         let mut awaited = 0;
         while self.sockets.len() < count {
             let number = self.sockets.len();
-            let session_id = self.sessions.create(number)?;
-            let stream = upgrade(self.address).with_context(|| format!("socket {number}"))?;
-            stream.set_nonblocking(true)?;
-            let mut stream = TcpStream::from_std(stream);
-            self.poll.registry().register(
-                &mut stream,
-                Token(number),
-                Interest::READABLE | Interest::WRITABLE,
-            )?;
-            self.sockets.push(Socket {
-                stream,
-                partial: Vec::new(),
-                unsent: Vec::new(),
-                close_code: None,
-                open: true,
-            });
+            let session_id = sessions.create(number)?.session_id;
+            let stream = upgrade(relay).with_context(|| format!("socket {number}"))?;
+            self.add(stream, Vec::new())?;
             let hello = ClientFrame::Hello {
                 session_id,
                 protocol: PROTOCOL_VERSION,
@@ -220,7 +245,7 @@ impl Swarm {
             let socket = &mut self.sockets[number];
             ensure!(
                 socket.unsent.len() < UNSENT_BYTES,
-                "the relay has stopped reading from socket {number}"
+                "the server has stopped reading from socket {number}"
             );
             socket.unsent.extend(&frame[sent..]);
         }
@@ -266,7 +291,7 @@ impl Swarm {
         if !readable {
             return Ok(());
         }
-        let heard = socket.read(&mut self.buffer, self.epoch, &mut on_text)?;
+        let heard = socket.read(&mut self.buffer, self.framing, self.epoch, &mut on_text)?;
         if heard.end {
             self.close(number);
         } else if let Some(payload) = heard.ping {
@@ -305,7 +330,7 @@ impl Swarm {
         while self.idle(silence)? > 0 {
             ensure!(
                 Instant::now() < until,
-                "the relay did not fall silent within {limit:?}"
+                "the server did not fall silent within {limit:?}"
             );
         }
         self.ensure_all_open()
@@ -341,8 +366,16 @@ impl Swarm {
 
 /// Calls `on_frame` with each whole frame in `bytes`; what is left is the beginning of another.
 #[inline]
-fn each_frame<'a>(mut bytes: &'a [u8], on_frame: &mut impl FnMut(Frame<'_>)) -> Result<&'a [u8]> {
-    while let Some((frame, taken)) = first_frame(bytes)? {
+fn each_frame<'a>(
+    framing: Framing,
+    mut bytes: &'a [u8],
+    on_frame: &mut impl FnMut(Frame<'_>),
+) -> Result<&'a [u8]> {
+    let next = match framing {
+        Framing::WebSocket => first_frame,
+        Framing::Mqtt => first_packet,
+    };
+    while let Some((frame, taken)) = next(bytes)? {
         on_frame(frame);
         bytes = &bytes[taken..];
     }
