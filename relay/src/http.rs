@@ -30,6 +30,7 @@ use crate::{
     clock::Clock,
     hub::Hub,
     metrics::Metrics,
+    pace::Pace,
     server::Lifetime,
     socket,
     store::{SOCKET_RENEWAL, SocketTicket},
@@ -47,6 +48,7 @@ pub struct App {
     pub(crate) proxies: TrustedProxies,
     pub(crate) origins: Arc<[HeaderValue]>,
     pub(crate) clock: Clock,
+    pub(crate) pace: Pace,
     pub(crate) lifetime: Lifetime,
 }
 
@@ -341,7 +343,14 @@ async fn upgrade(
         .on_upgrade(move |socket| async move {
             edge.connections_opened.increment(1);
             edge.connections.increment(1);
-            let serve = socket::serve(socket, address, app.hub.clone(), &edge, &app.lifetime);
+            let serve = socket::serve(
+                socket,
+                address,
+                app.hub.clone(),
+                &edge,
+                &app.pace,
+                &app.lifetime,
+            );
             match ticket {
                 None => serve.await,
                 Some(ticket) => counted(serve, ticket, &app.hub).await,

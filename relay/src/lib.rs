@@ -16,6 +16,7 @@ pub mod http;
 pub mod hub;
 pub mod metrics;
 pub mod moderation;
+pub mod pace;
 pub mod quota;
 pub mod room;
 pub mod server;

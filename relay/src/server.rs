@@ -35,6 +35,7 @@ use crate::{
     hub::Hub,
     metrics::Metrics,
     moderation::words::WordsError,
+    pace::Pace,
     room::{Room, RoomSettings, link::CloseCode},
     store::{Memory, redis::Redis, wire::NodeId},
     turn::{
@@ -227,6 +228,9 @@ impl Server {
         });
         let keeper = keeper.transpose()?;
         let proxies = TrustedProxies::new(config.trusted_proxies);
+        let pace = Pace::default();
+        let workers = tokio::runtime::Handle::current().metrics();
+        let pacing = pace.clone().follow(workers);
         let app = App {
             hub: hub.clone(),
             metrics,
@@ -234,6 +238,7 @@ impl Server {
             proxies: proxies.clone(),
             origins: config.allowed_origins.into(),
             clock,
+            pace,
             lifetime: lifetime.clone(),
         };
         let acceptor = |router, addresses| Acceptor {
@@ -253,13 +258,14 @@ impl Server {
         let public_acceptor = acceptor(http::router(app), Some(Arc::clone(&addresses)));
         tokio::spawn(public_acceptor.run(public));
 
-        tokio::pin!(shutdown, turn_ended);
+        tokio::pin!(shutdown, turn_ended, pacing);
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
                 // Better to be restarted than to go on with nobody at home.
                 () = hub.ended() => return Err(io::Error::other("the room has stopped")),
                 () = &mut turn_ended => return Err(io::Error::other("the TURN server has stopped")),
+                () = &mut pacing => {}
                 () = sleep(SWEEP_INTERVAL) => addresses.sweep(clock.now()),
             }
         }

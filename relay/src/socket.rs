@@ -22,6 +22,7 @@ use crate::{
     address::AddressKey,
     hub::Hub,
     metrics::EdgeMetrics,
+    pace::Pace,
     room::{
         Attachment,
         link::{CloseCode, Frame, Link},
@@ -38,11 +39,6 @@ const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Frames that are written before one flush.
 const BATCH: usize = 128;
-
-/// A client that got something less than this ago gets the next together with what else comes
-/// until then. A write costs the same whether it carries one frame or thirty, so in a busy crowd
-/// this halves the work, and with it everyone's wait; in a calm one it delays nothing.
-const PACE: Duration = Duration::from_millis(10);
 
 /// A flush that takes longer than this means that the client has stopped reading.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -143,6 +139,7 @@ pub async fn serve(
     address: AddressKey,
     hub: Hub,
     metrics: &EdgeMetrics,
+    pace: &Pace,
     lifetime: &Lifetime,
 ) {
     let (link, outbound) = SocketLink::new(metrics);
@@ -157,6 +154,7 @@ pub async fn serve(
                 socket: &mut socket,
                 hub: &hub,
                 metrics,
+                pace,
                 attachment,
                 outbound,
                 unread: None,
@@ -220,6 +218,9 @@ struct Connection<'a> {
     socket: &'a mut WebSocket,
     hub: &'a Hub,
     metrics: &'a EdgeMetrics,
+    /// A client that got something less than this ago gets the next together with what else comes
+    /// until then.
+    pace: &'a Pace,
     attachment: Attachment,
     outbound: Outbound,
     /// Set while reading pauses: until when.
@@ -250,7 +251,7 @@ impl Connection<'_> {
                 n = self.outbound.frames.recv_many(&mut batch, BATCH), if batch.is_empty() => {
                     let now = TokioInstant::now();
                     if n > 0 && now >= write_at {
-                        write_at = now + PACE;
+                        write_at = now + self.pace.current();
                         if let Err(end) = self.write(&mut batch).await {
                             return end;
                         }
@@ -279,7 +280,7 @@ impl Connection<'_> {
                         {
                             batch.push(frame);
                         }
-                        write_at = now + PACE;
+                        write_at = now + self.pace.current();
                         if let Err(end) = self.write(&mut batch).await {
                             return end;
                         }
