@@ -565,15 +565,28 @@ const PATHS = {
     async run(page) {
       await page.locator("section[aria-label=Messages]").hover();
       await page.mouse.wheel(0, -3_000);
-      await page.waitForTimeout(300);
-      const top = () =>
-        page.evaluate(() =>
-          document.elementFromPoint(180, 300)?.closest("[data-row]")?.getAttribute("aria-label"),
-        );
-      const before = await top();
+      // Which row is there and how far down it lies, once the list has stood still for a while.
+      const there = () =>
+        page.evaluate(async () => {
+          const look = () => {
+            const row = document.elementFromPoint(180, 300)?.closest("[data-row]");
+            return row ? `${row.dataset.row} at ${Math.round(row.getBoundingClientRect().top)}` : "none";
+          };
+          let [seen, still] = [look(), 0];
+          while (seen === "none" || still < 20) {
+            await new Promise(requestAnimationFrame);
+            const now = look();
+            still = now === seen ? still + 1 : 0;
+            seen = now;
+          }
+          return seen;
+        });
+      await page.getByRole("button", { name: "To the newest" }).waitFor();
+      const before = await there();
       await page.evaluate(() => window.__scripted.backend.hear(2, "Something new"));
-      await page.waitForTimeout(200);
-      expect((await top()) === before, "the list moved");
+      await page.getByRole("button", { name: "1 new message" }).waitFor();
+      const after = await there();
+      expect(after === before, `the list moved: row ${before} before, ${after} after`);
       await page.getByRole("button", { name: "1 new message" }).click();
       await page.getByText("Something new").last().waitFor();
     },
