@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// Flags of other people's programs that the documents name.
-const FOREIGN_FLAGS: [&str; 8] = [
+const FOREIGN_FLAGS: [&str; 9] = [
+    "--app-version",
     "--bin",
     "--build",
     "--locked",
