@@ -16,11 +16,12 @@ use crate::{
 };
 
 /// Flags of other people's programs that the documents name.
-const FOREIGN_FLAGS: [&str; 9] = [
+const FOREIGN_FLAGS: [&str; 10] = [
     "--app-version",
     "--bin",
     "--build",
     "--locked",
+    "--no-deps",
     "--now",
     "--owner",
     "--pwprompt",
