@@ -16,6 +16,7 @@ mod api;
 mod bystanders;
 mod map;
 mod metrics;
+pub mod operator;
 mod person;
 mod process;
 mod raw;

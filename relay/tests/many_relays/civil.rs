@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 
 use crate::{
     Relays,
-    common::{Answer, Closed, Person, Raw, Relay, Socket, beside, poll},
+    common::{
+        Answer, Closed, Person, Raw, Relay, Socket, beside,
+        operator::{TOKEN, ask},
+        poll,
+    },
     outage::health,
 };
-
-/// Opens each relay's `/api/admin`.
-const TOKEN: &str = "correct horse battery staple";
 
 /// Relays that believe what the tests say of their addresses.
 fn relays(count: usize, flags: &[&str]) -> Relays {
@@ -41,15 +42,6 @@ async fn person_from(relay: &Relay, address: &str, name: &str) -> Person {
     let mut person = Person::resume_on(socket, created).await;
     person.locate(beside(0), 500).await;
     person
-}
-
-/// Asks `/api/admin/…` as somebody who knows the token.
-async fn ask(relay: &Relay, method: Method, path: &str, body: Option<Value>) -> Answer {
-    let bearer = format!("Bearer {TOKEN}");
-    let headers = [("authorization", bearer.as_str())];
-    let path = format!("/api/admin/{path}");
-    let body = body.map(|body| body.to_string());
-    relay.admin_api().send(method, &path, &headers, body).await
 }
 
 async fn create(relay: &Relay, address: &str) -> Answer {

@@ -16,16 +16,14 @@ mod gate;
 mod reports;
 mod words;
 
-use common::{Answer, Api, Person, Raw, Relay, Socket};
+use common::{
+    Api, Person, Raw, Relay, Socket,
+    operator::{TOKEN, ask},
+};
 use neartalk_shared::{Place, http::CreatedSession};
-use reqwest::Method;
-use serde_json::Value;
 
 /// Flags for a relay that believes what the tests say of their addresses.
 const PROXY: [&str; 2] = ["--trusted-proxy", "127.0.0.1"];
-
-/// Opens a relay's `/api/admin`.
-const TOKEN: &str = "correct horse battery staple";
 
 /// A socket that comes from `address`.
 async fn socket_from(relay: &Relay, address: &str) -> Socket {
@@ -44,15 +42,6 @@ async fn person_from(relay: &Relay, address: &str, name: &str, place: Place) -> 
     let mut person = resume_from(relay, address, created).await;
     person.locate(place, 500).await;
     person
-}
-
-/// Asks `/api/admin/…` as somebody who knows the token.
-async fn ask(relay: &Relay, method: Method, path: &str, body: Option<Value>) -> Answer {
-    let bearer = format!("Bearer {TOKEN}");
-    let headers = [("authorization", bearer.as_str())];
-    let path = format!("/api/admin/{path}");
-    let body = body.map(|body| body.to_string());
-    relay.admin_api().send(method, &path, &headers, body).await
 }
 
 /// Whether somebody new may come from `address`.
