@@ -228,13 +228,13 @@ async fn create_session(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Failure> {
     let mut create = CreateSession::parse(&read_body(body)?)?;
-    if let Err(retry) = app.addresses.session(address, app.clock.now()) {
-        app.metrics.edge.limited_sessions.increment(1);
-        let what = "Many people have joined from your network";
-        return Err(ApiError::rate_limited(what, retry).into());
-    }
     let storage = app.hub.storage();
-    if let Err(retry) = storage.count_session(address).await {
+    // Whom this relay refuses the others need not count.
+    let allowed = match app.addresses.session(address, app.clock.now()) {
+        Ok(()) => storage.count_session(address).await,
+        refused => refused,
+    };
+    if let Err(retry) = allowed {
         app.metrics.edge.limited_sessions.increment(1);
         let what = "Many people have joined from your network";
         return Err(ApiError::rate_limited(what, retry).into());
@@ -325,12 +325,13 @@ async fn upgrade(
     let Some(permit) = app.addresses.socket(address) else {
         return Err(too_many_sockets(&app));
     };
-    let Ok(ticket) = app.hub.storage().count_socket(address).await else {
-        return Err(too_many_sockets(&app));
-    };
     let Some(alive) = app.lifetime.begin() else {
         let message = "The relay is shutting down; try again in a moment.";
         return Err(ApiError::new(ErrorCode::Unavailable, message).into());
+    };
+    // Last, so that nobody counts who is not let in.
+    let Ok(ticket) = app.hub.storage().count_socket(address).await else {
+        return Err(too_many_sockets(&app));
     };
     let edge = app.metrics.edge.clone();
     Ok(upgrade
