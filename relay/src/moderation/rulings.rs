@@ -5,9 +5,10 @@
 //! thing replaces it; so taking something back is a ruling, too, and lives as long as what it
 //! takes back would have.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{collections::BTreeSet, fmt};
 
 use neartalk_shared::{PeerId, Timestamp};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -83,31 +84,61 @@ pub enum What {
 
 impl What {
     /// What it is about. Of several about the same only the newest counts.
-    pub fn subject(&self) -> String {
-        match self {
-            Self::Banned { ban } => format!("ban:{}", ban.id),
-            Self::Lifted { id } => format!("ban:{id}"),
-            Self::Silenced { peer_id } => silence_of(peer_id),
-            Self::Closed { cell } | Self::Opened { cell } => format!("cell:{}", cell.as_str()),
-            Self::Announced { announcement } => format!("announcement:{}", announcement.id),
-            Self::Retracted { id } => format!("announcement:{id}"),
-            Self::Reported { report, .. } => {
-                format!("report:{}:{}", report.reported, report.reporter)
-            }
+    pub fn subject(&self) -> Subject {
+        match *self {
+            Self::Banned { ref ban } => Subject::Ban(ban.id),
+            Self::Lifted { id } => Subject::Ban(id),
+            Self::Silenced { peer_id } => Subject::Silence(peer_id),
+            Self::Closed { cell } | Self::Opened { cell } => Subject::Cell(cell),
+            Self::Announced { ref announcement } => Subject::Announcement(announcement.id),
+            Self::Retracted { id } => Subject::Announcement(id),
+            Self::Reported { report, .. } => Subject::Report {
+                reported: report.reported,
+                reporter: report.reporter,
+            },
         }
     }
 }
 
-fn silence_of(peer_id: &PeerId) -> String {
-    format!("silence:{peer_id}")
+/// What a [`Ruling`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// A ban.
+    Ban(BanId),
+    /// Whether somebody's words are told.
+    Silence(PeerId),
+    /// Whether people may be in a cell.
+    Cell(Cell5),
+    /// An announcement.
+    Announcement(u64),
+    /// What one thinks of another.
+    Report {
+        /// Of whom.
+        reported: PeerId,
+        /// Who.
+        reporter: PeerId,
+    },
+}
+
+/// As the store names it.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ban(id) => write!(f, "ban:{id}"),
+            Self::Silence(peer_id) => write!(f, "silence:{peer_id}"),
+            Self::Cell(cell) => write!(f, "cell:{}", cell.as_str()),
+            Self::Announcement(id) => write!(f, "announcement:{id}"),
+            Self::Report { reported, reporter } => write!(f, "report:{reported}:{reporter}"),
+        }
+    }
 }
 
 /// The newest ruling about each thing.
 #[derive(Debug, Default)]
 pub struct Rulings {
-    all: HashMap<String, Ruling>,
+    all: FxHashMap<Subject, Ruling>,
     /// By their end.
-    ends: BTreeSet<(Timestamp, String)>,
+    ends: BTreeSet<(Timestamp, Subject)>,
 }
 
 impl Rulings {
@@ -131,7 +162,7 @@ impl Rulings {
         match self.all.get(&subject) {
             Some(known) if known.at > ruling.at || known == ruling => return false,
             Some(known) => {
-                self.ends.remove(&(known.until, subject.clone()));
+                self.ends.remove(&(known.until, subject));
             }
             None => {
                 if self.all.len() >= KEPT_MAX
@@ -141,7 +172,7 @@ impl Rulings {
                 }
             }
         }
-        self.ends.insert((ruling.until, subject.clone()));
+        self.ends.insert((ruling.until, subject));
         self.all.insert(subject, ruling.clone());
         true
     }
@@ -162,15 +193,13 @@ impl Rulings {
 
     /// Whether what somebody said is told to nobody any more.
     pub fn is_silenced(&self, peer_id: &PeerId) -> bool {
-        // Mostly there is nothing to look for.
-        !self.all.is_empty() && self.all.contains_key(&silence_of(peer_id))
+        self.all.contains_key(&Subject::Silence(*peer_id))
     }
 
     /// Whether a ban was lifted.
     pub fn is_lifted(&self, id: BanId) -> bool {
-        let what = What::Lifted { id };
-        let known = self.all.get(&what.subject());
-        known.is_some_and(|known| known.what == what)
+        let known = self.all.get(&Subject::Ban(id));
+        known.is_some_and(|known| matches!(known.what, What::Lifted { .. }))
     }
 }
 

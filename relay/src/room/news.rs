@@ -59,7 +59,7 @@ impl<L: Link> Room<L> {
             }
             News::Letter(node, letter) => self.read_letter(node, letter, now),
             News::Undeliverable(from) => self.refuse_signal(from),
-            News::Key(day, key) => self.share_key(day, key),
+            News::Key(day, key) => self.moderation.share_key(day, key),
             News::Rulings(rulings) => {
                 for ruling in rulings {
                     self.follow(ruling, now);

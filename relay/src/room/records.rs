@@ -102,33 +102,26 @@ impl<L: Link> Room<L> {
         else {
             return;
         };
-        let old = shared.published.take();
-        if let Some((was_in, old)) = old {
-            if was_in == region && *old == presence {
+        let gone = match shared.published.take() {
+            Some((was_in, old)) if was_in == region && *old == presence => {
                 shared.published = Some((was_in, old));
                 return;
             }
-            if was_in != region {
-                // They are in the new region first, so that nobody sees them gone in between.
-                let gone = Change::Gone {
-                    region: was_in,
-                    peer_id: presence.peer_id,
-                    stamp: shared.stamp,
-                    reason: LeftReason::Moved,
-                    to: Some(region),
-                };
-                shared.stamp.shown += 1;
-                presence.stamp = shared.stamp;
-                let present = Change::Present(region, Box::new(presence.clone()));
-                mirror.changes.extend([present, gone]);
-                shared.published = Some((region, Box::new(presence)));
-                return;
-            }
-        }
+            Some((was_in, _)) if was_in != region => Some(Change::Gone {
+                region: was_in,
+                peer_id: presence.peer_id,
+                stamp: shared.stamp,
+                reason: LeftReason::Moved,
+                to: Some(region),
+            }),
+            _ => None,
+        };
         shared.stamp.shown += 1;
         presence.stamp = shared.stamp;
         let present = Change::Present(region, Box::new(presence.clone()));
+        // They are in the new region first, so that nobody sees them gone in between.
         mirror.changes.push(present);
+        mirror.changes.extend(gone);
         shared.published = Some((region, Box::new(presence)));
     }
 

@@ -1,28 +1,26 @@
 //! What is decided about people who misbehave, among the rooms of all relays that are one.
 
-use neartalk_shared::{PeerId, ServerFrame, Timestamp};
+use neartalk_shared::{PeerId, ServerFrame, Timestamp, frame::LeftReason};
 
-use super::{Room, link::Link, moderate::frame_of};
+use super::{
+    Room,
+    link::{Frame, Link},
+    moderate::frame_of,
+};
 use crate::{
     moderation::{
         bans::BannedBy,
         cell::Cell5,
         notices::Announcement,
-        origin::DayKey,
+        origin::OriginDigest,
         place_closed,
-        reports::Report,
+        reports::{Report, WINDOW},
         rulings::{Ruling, What},
     },
-    room::link::Frame,
     store::Change,
 };
 
 impl<L: Link> Room<L> {
-    /// Uses the key that other relays use on a day, so that an address has one digest on all.
-    pub(super) fn share_key(&mut self, day: u64, key: DayKey) {
-        self.moderation.share_key(day, key);
-    }
-
     /// Tells other relays what was decided here, if there are any.
     pub(super) fn rule(&mut self, what: What, until: Timestamp, now: Timestamp) {
         let Some(mirror) = &mut self.mirror else {
@@ -73,14 +71,9 @@ impl<L: Link> Room<L> {
     }
 
     /// Takes in a report of somebody here, and has it count on all relays.
-    pub(super) fn count_report(
-        &mut self,
-        report: Report,
-        origin: crate::moderation::origin::OriginDigest,
-        now: Timestamp,
-    ) {
+    pub(super) fn count_report(&mut self, report: Report, origin: OriginDigest, now: Timestamp) {
         let voices = self.moderation.reports.add(report, origin);
-        let until = report.at + crate::moderation::reports::WINDOW;
+        let until = report.at + WINDOW;
         self.rule(What::Reported { report, origin }, until, now);
         self.judge_reports(&report.reported, voices, now);
     }
@@ -103,7 +96,7 @@ impl<L: Link> Room<L> {
         }
         let inside = self.slots_in(cell);
         for &slot in &inside {
-            self.displace(slot, neartalk_shared::frame::LeftReason::Moved);
+            self.displace(slot, LeftReason::Moved);
             let error = place_closed(until, now);
             self.send(
                 slot,

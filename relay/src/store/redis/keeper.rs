@@ -424,8 +424,6 @@ impl Keeper {
         self.beaten_at = asked_at;
         if !first {
             self.share_keys(connection).await.map_err(say)?;
-        }
-        if !first {
             let alive = alive.into_iter().map(|(node, _)| node).collect();
             self.feed.hear(News::Alive(alive, asked_at)).await;
         }

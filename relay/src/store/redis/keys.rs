@@ -3,9 +3,12 @@
 
 use neartalk_shared::MessageId;
 
-use crate::store::{
-    region::Region,
-    wire::{NodeId, SessionKey},
+use crate::{
+    moderation::rulings::Subject,
+    store::{
+        region::Region,
+        wire::{NodeId, SessionKey},
+    },
 };
 
 /// Into so many parts everything is cut, of which each is on one server of a cluster.
@@ -104,7 +107,7 @@ impl Keys {
     }
 
     /// What was decided about something.
-    pub fn ruling(&self, subject: &str) -> String {
+    pub fn ruling(&self, subject: Subject) -> String {
         self.tagged(Self::OF_NODES, &format!("ruling:{subject}"))
     }
 

@@ -40,7 +40,7 @@ pub(super) fn keep(keys: &Keys, ruling: &Ruling, now: Timestamp) -> Option<Cmd> 
     command
         .arg(KEEP)
         .arg(2)
-        .arg(keys.ruling(&ruling.what.subject()))
+        .arg(keys.ruling(ruling.what.subject()))
         .arg(keys.rulings())
         .arg(ruling.at.as_millis())
         .arg(serde_json::to_string(ruling).ok()?)
