@@ -26,7 +26,9 @@ use crate::{process::GUARD, window::Screen};
 
 /// What X calls keys that have no letter.
 pub mod key {
-    /// The ninth of the keys above.
+    /// The eighth of the keys above.
+    pub const F8: u32 = 0xffc5;
+    /// The ninth.
     pub const F9: u32 = 0xffc6;
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use tokio::sync::watch;
 use zbus::{
     blocking, fdo, interface,
     message::Header,
@@ -47,9 +48,14 @@ pub enum Asked {
 pub struct Portal {
     connection: blocking::Connection,
     asked: Receiver<Asked>,
+    /// Whether the person has an answer.
+    decided: watch::Sender<bool>,
 }
 
-struct Shortcuts(Sender<Asked>);
+struct Shortcuts {
+    asked: Sender<Asked>,
+    decided: watch::Receiver<bool>,
+}
 
 struct Session(Sender<Asked>);
 
@@ -71,7 +77,7 @@ impl Shortcuts {
     ) -> fdo::Result<OwnedObjectPath> {
         let session = path("session", &header, &options, "session_handle_token")?;
         let server = connection.object_server();
-        server.at(&session, Session(self.0.clone())).await?;
+        server.at(&session, Session(self.asked.clone())).await?;
         let handle = Value::from(session.as_str());
         let results = HashMap::from([("session_handle", handle)]);
         answer(connection, &header, &options, results).await
@@ -100,8 +106,10 @@ impl Shortcuts {
                 ("trigger_description", Value::from(given.trigger.clone())),
             ]);
             bound.push((id, told));
-            let _ = self.0.send(Asked::Key(given));
+            let _ = self.asked.send(Asked::Key(given));
         }
+        // Nobody may decide any more.
+        let _ = self.decided.clone().wait_for(|decided| *decided).await;
         let results = HashMap::from([("shortcuts", Value::from(bound))]);
         answer(connection, &header, &options, results).await
     }
@@ -156,8 +164,22 @@ impl Portal {
     /// When something else on this bus does.
     pub fn start(bus: &Bus) -> Result<Self> {
         let (sender, asked) = mpsc::channel();
-        let connection = bus.serve(NAME, PATH, Shortcuts(sender))?;
-        Ok(Self { connection, asked })
+        let (decided, decisions) = watch::channel(true);
+        let shortcuts = Shortcuts {
+            asked: sender,
+            decided: decisions,
+        };
+        let connection = bus.serve(NAME, PATH, shortcuts)?;
+        Ok(Self {
+            connection,
+            asked,
+            decided,
+        })
+    }
+
+    /// From now on the person is asked for each key, and has not answered yet; or has, as often as asked.
+    pub fn hesitates(&self, hesitates: bool) {
+        self.decided.send_replace(!hesitates);
     }
 
     /// Waits for what a program asks for next.

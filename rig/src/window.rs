@@ -52,6 +52,10 @@ pub mod key {
     pub const SHIFT: &str = "\u{e008}";
     /// Takes away what is marked.
     pub const BACKSPACE: &str = "\u{e003}";
+    /// A key that writes nothing.
+    pub const F8: &str = "\u{e038}";
+    /// Another.
+    pub const F9: &str = "\u{e039}";
 }
 
 /// A person in front of the open window of a program.

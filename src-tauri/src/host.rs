@@ -33,13 +33,15 @@ use crate::{
 /// Requests that can wait for the task.
 const REQUESTS: usize = 64;
 
+/// Where the settings as they are then are wanted.
+type SavedTo = oneshot::Sender<Result<Settings, CommandError>>;
+
 /// What the task can be asked for.
 enum Request {
     Start(oneshot::Sender<AppStart>),
-    Save(
-        Box<SettingsPatch>,
-        oneshot::Sender<Result<Settings, CommandError>>,
-    ),
+    Save(Box<SettingsPatch>, SavedTo),
+    /// The system has decided on the key that a change of settings needs.
+    Decided(Change, Result<(), CommandError>),
     Words(Box<Words>, oneshot::Sender<()>),
     UseLocation(oneshot::Sender<()>),
     PlaceByHand(Place, Option<String>, oneshot::Sender<()>),
@@ -48,6 +50,14 @@ enum Request {
     Invite(Result<RelayUrl, InvalidInvite>),
     Panic(oneshot::Sender<AppStart>),
     Shutdown(oneshot::Sender<()>),
+}
+
+/// A change of settings that waits for the system.
+struct Change {
+    patch: Box<SettingsPatch>,
+    reply: SavedTo,
+    /// After how many panics it was wanted.
+    panics: u32,
 }
 
 /// Asks the task that owns everything.
@@ -69,6 +79,8 @@ impl Host {
             kept: store.load(),
             store,
             relay,
+            requests: requests.downgrade(),
+            panics: 0,
             place: PlaceState::default(),
             watch: None,
             fix: None,
@@ -163,6 +175,10 @@ impl Host {
 }
 
 struct Task<R: Runtime> {
+    /// For what comes of something that others need not wait for.
+    requests: mpsc::WeakSender<Request>,
+    /// How often everything was forgotten.
+    panics: u32,
     app: AppHandle<R>,
     store: Store,
     /// What was chosen.
@@ -217,9 +233,8 @@ impl<R: Runtime> Task<R> {
                         self.ask_to_move(relay);
                     }
                 }
-                Request::Save(patch, reply) => {
-                    let _ = reply.send(self.change_settings(*patch).await);
-                }
+                Request::Save(patch, reply) => self.save(patch, reply).await,
+                Request::Decided(change, decision) => self.take_decision(change, decision).await,
                 Request::Words(words, reply) => {
                     self.app.state::<Tray>().say(words.tray);
                     self.talk_label = Some(words.talk);
@@ -348,13 +363,53 @@ impl<R: Runtime> Task<R> {
         self.relay.as_ref().unwrap_or(kept).clone()
     }
 
-    async fn change_settings(&mut self, patch: SettingsPatch) -> Result<Settings, CommandError> {
+    /// Changes settings; later, if they need a key. The desktop may ask the person for it, and nobody else
+    /// is to wait for that, least of all a panic.
+    async fn save(&mut self, patch: Box<SettingsPatch>, reply: SavedTo) {
+        let changed = self.kept.clone().with((*patch).clone());
+        if changed.talk_key == self.kept.talk_key {
+            // Whoever has asked may be gone.
+            let _ = reply.send(self.change_settings(*patch));
+            return;
+        }
+        let answer = self.want_key(&changed).await;
+        let (requests, panics) = (self.requests.clone(), self.panics);
+        async_runtime::spawn(async move {
+            let decision = answer.wait().await;
+            let change = Change {
+                patch,
+                reply,
+                panics,
+            };
+            // If the task is gone, so are the settings.
+            if let Some(requests) = requests.upgrade() {
+                let _ = requests.send(Request::Decided(change, decision)).await;
+            }
+        });
+    }
+
+    async fn take_decision(&mut self, change: Change, decision: Result<(), CommandError>) {
+        let changed = match decision {
+            Ok(()) if change.panics == self.panics => self.change_settings(*change.patch),
+            Ok(()) => Ok(self.settings()),
+            Err(error) => {
+                let before = self.want_key(&self.kept).await;
+                async_runtime::spawn(async move {
+                    // It is as good as it was, when the person is told.
+                    let _ = before.wait().await;
+                    let _ = change.reply.send(Err(error));
+                });
+                return;
+            }
+        };
+        // Whoever has asked may be gone.
+        let _ = change.reply.send(changed);
+    }
+
+    fn change_settings(&mut self, patch: SettingsPatch) -> Result<Settings, CommandError> {
         let changed = self.kept.clone().with(patch);
         if changed.start_with_system != self.kept.start_with_system {
             autostart::set(&self.app, changed.start_with_system)?;
-        }
-        if changed.talk_key != self.kept.talk_key {
-            self.want_key(&changed).await.wait().await?;
         }
         self.kept = changed;
         self.apply();
@@ -445,6 +500,7 @@ impl<R: Runtime> Task<R> {
     }
 
     fn forget_everything(&mut self) {
+        self.panics += 1;
         self.watch = None;
         self.disconnect();
         self.kept = Settings::default();

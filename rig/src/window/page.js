@@ -49,7 +49,10 @@ const look = {
   // As `find`, and can be pressed: a person waits until a button is not grey.
   ready: (kind, name) => {
     const found = find(kind, name);
-    return found && !found.disabled ? found : null;
+    if (!found || found.disabled) return null;
+    // As a person does; WebKit's driver does not where only a part of the page scrolls.
+    found.scrollIntoView({ block: "nearest" });
+    return found;
   },
   gone: (kind, name) => !find(kind, name) || null,
   // Whatever moves without end is as it is to be.

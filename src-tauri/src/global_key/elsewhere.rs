@@ -11,7 +11,7 @@ pub struct System<R: Runtime>(Grab<R>);
 impl<R: Runtime> System<R> {
     /// It is always there.
     pub async fn find(app: &AppHandle<R>) -> Option<Self> {
-        Grab::new(app).map(Self)
+        Some(Self(Grab::new(app)))
     }
 
     /// Takes a key in place of the one before.

@@ -25,15 +25,15 @@ pub struct Grab<R: Runtime> {
 
 impl<R: Runtime> Grab<R> {
     /// None is taken yet.
-    pub fn new(app: &AppHandle<R>) -> Option<Self> {
+    pub fn new(app: &AppHandle<R>) -> Self {
         let (tell, presses) = mpsc::channel(PRESSES);
-        Some(Self {
+        Self {
             app: app.clone(),
             taken: None,
             ready: false,
             tell,
             presses,
-        })
+        }
     }
 
     /// Takes a key in place of the one before.

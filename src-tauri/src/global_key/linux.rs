@@ -22,10 +22,7 @@ impl<R: Runtime> System<R> {
         if is_there("WAYLAND_DISPLAY") {
             return Portal::find(app).await.map(Self::Wayland);
         }
-        if !is_there("DISPLAY") {
-            return None;
-        }
-        Grab::new(app).map(Self::X11)
+        is_there("DISPLAY").then(|| Self::X11(Grab::new(app)))
     }
 
     /// Takes a key in place of the one before.

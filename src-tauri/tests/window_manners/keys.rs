@@ -7,7 +7,7 @@ use neartalk_rig::{
     portal::{self, Portal},
     pulse::{Player, Pulse},
     sound,
-    window::Window,
+    window::{self, Window},
 };
 use serde_json::{Value, json};
 
@@ -115,10 +115,27 @@ fn on_wayland_the_desktop_gives_the_key_that_talks() {
     portal.let_go(&key).unwrap();
     hears(&mut ben, &anna, false);
 
-    // Whoever wants no key any more gives it back.
+    // Another is asked for while the person thinks it over, and nothing else waits for that.
+    portal.hesitates(true);
     anna.press("button", "Voice").unwrap();
     anna.reads("Works while other windows are in front")
         .unwrap();
-    anna.press("button", "No key").unwrap();
+    anna.press("button", "Ctrl+Shift+Space").unwrap();
+    anna.types("button", "Press the keys…", window::key::F8)
+        .unwrap();
+    assert_eq!(portal.next().unwrap(), portal::Asked::End);
+    let portal::Asked::Key(another) = portal.next().unwrap() else {
+        panic!("no other key was asked for");
+    };
+    assert_eq!(another.trigger, "F8");
+    let panic = format!("{}{}x", window::key::CONTROL, window::key::SHIFT);
+    anna.types("button", "No key", &panic).unwrap();
+    ben.wait("Anna's goodbye", |event| {
+        (event["type"] == "person_left").then_some(())
+    })
+    .unwrap();
+    anna.sees("button", "Choose a place by hand").unwrap();
+    // What is given after all nobody wants any more.
+    portal.hesitates(false);
     assert_eq!(portal.next().unwrap(), portal::Asked::End);
 }

@@ -3,6 +3,7 @@
 use neartalk_rig::{
     bus::Bus,
     desk::{Desk, key},
+    window,
 };
 use serde_json::{Value, json};
 
@@ -49,6 +50,26 @@ fn a_key_that_another_program_has_is_refused_and_said_so() {
         settings: json!({ "talk_key": "F9" }),
         ..Start::on(Bus::start().unwrap())
     });
-    anna.reads("This key can't be had; perhaps another program has it")
+    let refused = "This key can't be had; perhaps another program has it";
+    anna.reads(refused).unwrap();
+    drop(anna);
+
+    // So is one that is wanted in place of another, which stays.
+    let ben = desktop.open(Start {
+        settings: json!({ "talk_key": "F8" }),
+        ..Start::on(Bus::start().unwrap())
+    });
+    begin(&ben);
+    ben.reads("500 m · nobody").unwrap();
+    ben.press("button", "Settings").unwrap();
+    ben.reads("Version").unwrap();
+    ben.press("button", "Voice").unwrap();
+    ben.reads("Works while other windows are in front")
         .unwrap();
+    ben.press("button", "F8").unwrap();
+    ben.types("button", "Press the keys…", window::key::F9)
+        .unwrap();
+    ben.reads(refused).unwrap();
+    ben.sees("button", "F8").unwrap();
+    assert!(desk.takes(key::F8).is_err(), "he has lost his own");
 }
