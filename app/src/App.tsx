@@ -173,7 +173,7 @@ function useWordsOutside(): void {
       leave_voice: t("voice.leave"),
       quit: t("tray.quit"),
     };
-    void attempt(world().sayWords({ tray, talk: t("voice.talk") }));
+    void attempt(world().sayWords({ tray, talk: t("voice.talk"), call: t("voice.call_on") }));
   }, [ready, t]);
 }
 

@@ -238,6 +238,8 @@ impl<R: Runtime> Task<R> {
                 Request::Words(words, reply) => {
                     self.app.state::<Tray>().say(words.tray);
                     self.talk_label = Some(words.talk);
+                    #[cfg(mobile)]
+                    self.app.state::<crate::phone::CallWords>().say(words.call);
                     let _ = reply.send(());
                     let (app, answer) = (self.app.clone(), self.want_key(&self.kept).await);
                     // The desktop may ask the person, and nobody else is to wait for that.

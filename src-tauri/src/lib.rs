@@ -153,6 +153,8 @@ pub fn furnish<R: Runtime>(
     app.manage(Notifications::start(app.clone()));
     app.manage(Tray::start(app.clone()));
     app.manage(GlobalKey::start(app.clone()));
+    #[cfg(mobile)]
+    app.manage(phone::CallWords::default());
     app.manage(Host::start(app.clone(), store, relay));
 }
 

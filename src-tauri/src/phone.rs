@@ -4,6 +4,7 @@
 use neartalk_client::{Event, voice::VoicePhase};
 use tauri::{AppHandle, Manager as _, Runtime, async_runtime};
 use tauri_plugin_neartalk_mobile::Mobile;
+use tokio::sync::watch;
 
 /// Opens the window: there the system calls the library instead of starting a program.
 #[tauri::mobile_entry_point]
@@ -13,9 +14,18 @@ fn open() {
     }
 }
 
-/// What Android shows while a call goes on.
+/// The title of what Android shows while a call goes on.
 const TITLE: &str = "NearTalk";
-const TEXT: &str = "Voice is on. People in your circle can hear you when you talk.";
+
+/// What stands below it, in the language of the window.
+#[derive(Debug, Default)]
+pub(crate) struct CallWords(watch::Sender<String>);
+
+impl CallWords {
+    pub(crate) fn say(&self, words: String) {
+        self.0.send_replace(words);
+    }
+}
 
 /// Tells the phone when calls begin and end, and that the last has ended when this is dropped.
 pub(crate) struct Calls<R: Runtime> {
@@ -51,7 +61,8 @@ impl<R: Runtime> Drop for Calls<R> {
 async fn tell<R: Runtime>(app: &AppHandle<R>, is_on: bool) {
     let phone = app.state::<Mobile<R>>();
     let told = if is_on {
-        phone.begin_voice(TITLE, TEXT).await
+        let words = app.state::<CallWords>().0.borrow().clone();
+        phone.begin_voice(TITLE, &words).await
     } else {
         phone.end_voice().await
     };

@@ -190,6 +190,8 @@ pub struct Words {
     pub tray: tray::TrayWords,
     /// What the key does that talks.
     pub talk: String,
+    /// What a phone shows while a call goes on.
+    pub call: String,
 }
 
 /// A notification as the window wants it shown. The window decides what may stand in it.

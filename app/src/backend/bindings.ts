@@ -1153,6 +1153,8 @@ export type Words = {
 	tray: TrayWords,
 	/**  What the key does that talks. */
 	talk: string,
+	/**  What a phone shows while a call goes on. */
+	call: string,
 };
 
 /* Tauri Specta runtime */

@@ -64,8 +64,7 @@ fn a_key_that_another_program_has_is_refused_and_said_so() {
     ben.press("button", "Settings").unwrap();
     ben.reads("Version").unwrap();
     ben.press("button", "Voice").unwrap();
-    ben.reads("Works while other windows are in front")
-        .unwrap();
+    ben.reads("Works while other windows are in front").unwrap();
     ben.press("button", "F8").unwrap();
     ben.types("button", "Press the keys…", window::key::F9)
         .unwrap();
