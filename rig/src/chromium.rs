@@ -52,7 +52,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::pulse::Pulse;
-use devtools::{DevTools, GUARD, outcome};
+use devtools::{DevTools, Events, GUARD, outcome};
 pub use site::{Offers, Redundancy, Role, Site, Visit};
 
 /// Debian's.
@@ -242,8 +242,16 @@ impl Chromium {
             devtools: self.devtools.clone(),
         };
         page.call("Page.enable", json!({})).await?;
-        let went = page.loaded("Page.navigate", json!({ "url": url })).await?;
+        let enabled = json!({ "enabled": true });
+        page.call("Page.setLifecycleEventsEnabled", enabled).await?;
+        let mut loads = page.loads().await?;
+        let went = page.call("Page.navigate", json!({ "url": url })).await?;
         ensure!(went.get("errorText").is_none(), "{went}");
+        // The blank page may only be loaded now, too.
+        let loader = text(&went, "loaderId")?;
+        loads
+            .until(|event| event["name"] == "load" && event["loaderId"] == *loader)
+            .await?;
         Ok(page)
     }
 
@@ -290,16 +298,20 @@ impl Page {
         self.devtools.call(session, method, params, GUARD).await
     }
 
-    async fn loaded(&self, method: &'static str, params: Value) -> Result<Value> {
-        let done = self.call(method, params);
-        self.devtools
-            .until(&self.session, "Page.loadEventFired", done)
-            .await
+    async fn loads(&self) -> Result<Events> {
+        let event = "Page.lifecycleEvent";
+        self.devtools.events(&self.session, event).await
     }
 
     /// Loads it anew, and waits until it is loaded. The person stays the same; connections are lost.
     pub async fn reload(&self) -> Result<()> {
-        self.loaded("Page.reload", json!({})).await.map(drop)
+        let tree = self.call("Page.getFrameTree", json!({})).await?;
+        let before = &tree["frameTree"]["frame"]["loaderId"];
+        let mut loads = self.loads().await?;
+        self.call("Page.reload", json!({})).await?;
+        loads
+            .until(|event| event["name"] == "load" && event["loaderId"] != *before)
+            .await
     }
 
     /// Closes it without a chance to say good-bye.

@@ -93,12 +93,14 @@ async fn two_pages_talk_and_survive_a_reload() {
         "peer.offers_taken === 1 && peer.packets_received > 0",
     )
     .await;
-    b.connected(&a_id, GUARD).await.unwrap();
     a.connected(&b_id, GUARD).await.unwrap();
+    b.connected(&a_id, GUARD).await.unwrap();
     b.eval::<()>("neartalk.leave()").await.unwrap();
     let gone = format!("neartalk.peer('{b_id}').then((peer) => peer === null)");
     a.wait_for::<bool>(&gone, GUARD).await.unwrap();
-    let errors: Vec<String> = a.eval("neartalk.errors").await.unwrap();
+    let mut errors: Vec<String> = a.eval("neartalk.errors").await.unwrap();
+    // A candidate that crosses the good-bye is for nobody any more.
+    errors.retain(|error| !error.starts_with("not_in_range"));
     assert!(errors.is_empty(), "{errors:?}");
 }
 

@@ -51,6 +51,11 @@ async fn both_relays_are_replaced_and_people_lose_no_more_than_a_connection() {
         assert_eq!(sockets(&relays, at).await, PEOPLE as f64 / 2.0);
     }
     let ids: Vec<_> = people.iter().map(|someone| someone.peer_id).collect();
+    // One relay learns of the other's people a moment later.
+    poll("everyone in sight", async || {
+        (people[0].people().await.len() == PEOPLE - 1).then_some(())
+    })
+    .await;
     assert_eq!(people[0].say_and_reach("before").await as usize, PEOPLE - 1);
     let mut said = vec!["before".to_owned()];
     for at in 0..2 {

@@ -25,6 +25,9 @@ const END: u8 = 0;
 
 type Answer = oneshot::Sender<Result<Value>>;
 
+/// Who is told of which events of which page.
+type Subscription = (String, &'static str, mpsc::UnboundedSender<Value>);
+
 #[derive(Debug)]
 enum Ask {
     Call {
@@ -34,11 +37,11 @@ enum Ask {
         params: Value,
         answer: Answer,
     },
-    /// The next event of this name in this session.
-    Event {
+    /// Every event of this name in this session from now on.
+    Events {
         session: String,
         method: &'static str,
-        answer: Answer,
+        events: mpsc::UnboundedSender<Value>,
     },
 }
 
@@ -93,42 +96,54 @@ impl DevTools {
             params,
             answer,
         };
-        self.ask(ask, answered, method, guard).await
-    }
-
-    /// Does something, and waits for an event that comes of it.
-    pub(super) async fn until(
-        &self,
-        session: &str,
-        event: &'static str,
-        done: impl Future<Output = Result<Value>>,
-    ) -> Result<Value> {
-        let (answer, answered) = oneshot::channel();
-        let session = session.to_owned();
-        let ask = Ask::Event {
-            session,
-            method: event,
-            answer,
-        };
-        let (_, done) = tokio::try_join!(self.ask(ask, answered, event, GUARD), done)?;
-        Ok(done)
-    }
-
-    async fn ask(
-        &self,
-        ask: Ask,
-        answered: oneshot::Receiver<Result<Value>>,
-        what: &str,
-        guard: Duration,
-    ) -> Result<Value> {
-        let gone = || anyhow!("Chromium has ended");
         self.asks.send(ask).await.map_err(|_| gone())?;
         timeout(guard, answered)
             .await
-            .with_context(|| format!("{what} took more than {guard:?}"))?
+            .with_context(|| format!("{method} took more than {guard:?}"))?
             .map_err(|_| gone())?
-            .context(what.to_owned())
+            .context(method)
     }
+
+    /// What events of one kind in one page tell from now on.
+    pub(super) async fn events(&self, session: &str, method: &'static str) -> Result<Events> {
+        let (events, receiver) = mpsc::unbounded_channel();
+        let session = session.to_owned();
+        let ask = Ask::Events {
+            session,
+            method,
+            events,
+        };
+        self.asks.send(ask).await.map_err(|_| gone())?;
+        Ok(Events { method, receiver })
+    }
+}
+
+/// Events of one kind in one page.
+#[derive(Debug)]
+pub(super) struct Events {
+    method: &'static str,
+    receiver: mpsc::UnboundedReceiver<Value>,
+}
+
+impl Events {
+    /// Waits for the first that is the one.
+    pub(super) async fn until(&mut self, is_the_one: impl Fn(&Value) -> bool) -> Result<()> {
+        let wait = async {
+            loop {
+                let params = self.receiver.recv().await.ok_or_else(gone)?;
+                if is_the_one(&params) {
+                    return Ok(());
+                }
+            }
+        };
+        timeout(GUARD, wait)
+            .await
+            .with_context(|| format!("{} took more than {GUARD:?}", self.method))?
+    }
+}
+
+fn gone() -> anyhow::Error {
+    anyhow!("Chromium has ended")
 }
 
 async fn talk(
@@ -138,14 +153,14 @@ async fn talk(
 ) {
     let mut from = BufReader::new(from);
     let mut calls: HashMap<u64, Answer> = HashMap::new();
-    let mut events: Vec<(String, &'static str, Answer)> = Vec::new();
+    let mut events: Vec<Subscription> = Vec::new();
     let mut number = 0;
     let mut bytes = Vec::new();
     loop {
         tokio::select! {
             ask = queue.recv() => match ask {
                 None => return,
-                Some(Ask::Event { session, method, answer }) => events.push((session, method, answer)),
+                Some(Ask::Events { session, method, events: to }) => events.push((session, method, to)),
                 Some(Ask::Call { session, method, params, answer }) => {
                     number += 1;
                     let mut call = json!({ "id": number, "method": method, "params": params });
@@ -175,24 +190,16 @@ async fn talk(
 }
 
 /// Whoever has stopped waiting is no one's concern.
-fn pass_on(
-    message: Message,
-    calls: &mut HashMap<u64, Answer>,
-    events: &mut Vec<(String, &'static str, Answer)>,
-) {
+fn pass_on(message: Message, calls: &mut HashMap<u64, Answer>, events: &mut Vec<Subscription>) {
     if let Some(answer) = message.id.and_then(|id| calls.remove(&id)) {
         let _ = answer.send(match message.error {
             Some(failure) => Err(anyhow!(failure.message)),
             None => Ok(message.result),
         });
     } else if let (Some(session), Some(method)) = (message.session, message.method) {
-        let found = events
-            .iter()
-            .position(|(of, name, _)| *of == session && *name == method);
-        if let Some(at) = found {
-            let (_, _, answer) = events.swap_remove(at);
-            let _ = answer.send(Ok(message.params));
-        }
+        events.retain(|(of, name, to)| {
+            *of != session || *name != method || to.send(message.params.clone()).is_ok()
+        });
     }
 }
 
