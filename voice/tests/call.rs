@@ -170,6 +170,15 @@ impl Room {
         }
     }
 
+    /// The same for what takes long to look at: every half second, lest the clock be late.
+    async fn until_sounds(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !done(self) {
+            assert!(began.elapsed() < GUARD, "{what} took more than {GUARD:?}");
+            self.pass(Duration::from_millis(500)).await;
+        }
+    }
+
     async fn pass(&mut self, time: Duration) {
         for _ in 0..time.as_millis() / 10 {
             self.tick().await;
@@ -217,15 +226,13 @@ fn last_half_second(sound: &[f32]) -> &[f32] {
     &sound[sound.len().saturating_sub(24_000)..]
 }
 
-fn assert_hears(person: &Person, hz: f32, gain: f32) {
+/// Whether somebody has heard this pitch for half a second, as loud as it is to be.
+fn hears(person: &Person, hz: f32, gain: f32) -> bool {
     let sound = last_half_second(&person.heard);
-    // Half a second tells pitches 2 Hz apart; stretching moves the phase.
-    let pitch = pitch(sound, hz);
-    assert!((pitch - hz).abs() <= 2.0, "{pitch} Hz instead of {hz} Hz");
     let amplitude = rms(sound) * 2f32.sqrt();
-    println!("{}: {pitch} Hz at {amplitude}", person.id);
     let decibels = 20.0 * (amplitude / (0.3 * gain)).log10();
-    assert!(decibels.abs() < 1.5, "{hz} Hz is off by {decibels} dB");
+    // Half a second tells pitches 2 Hz apart; stretching moves the phase.
+    decibels.abs() < 1.5 && (pitch(sound, hz) - hz).abs() <= 2.0
 }
 
 #[tokio::test]
@@ -237,12 +244,8 @@ async fn what_one_says_the_other_hears() {
     assert_eq!((before.hears_me, before.first_sound), (None, None));
     room.until("connecting", |room| room.connections() == [1, 1])
         .await;
-    room.until("sound", |room| {
-        rms(last_half_second(&room.people[1].heard)) > 0.15
-    })
-    .await;
-    room.pass(Duration::from_millis(600)).await;
-    assert_hears(&room.people[1], 440.0, 1.0);
+    room.until_sounds("sound", |room| hears(&room.people[1], 440.0, 1.0))
+        .await;
     // Nobody hears themselves, and who is muted is not heard.
     assert_eq!(rms(last_half_second(&room.people[0].heard)), 0.0);
 
@@ -250,31 +253,37 @@ async fn what_one_says_the_other_hears() {
     room.people[0].says = None;
     room.people[1].says = Some(660.0);
     room.people[0].call.set_volume(1, 0.5, false);
-    room.pass(Duration::from_millis(1_200)).await;
-    let stats = room.people[0].call.stats(1, room.start.elapsed()).unwrap();
-    println!("{stats:?}");
-    assert_eq!(stats.lost, 0);
+    room.until_sounds("the other's sound", |room| {
+        hears(&room.people[0], 660.0, 0.5)
+    })
+    .await;
+    // What one knows of the other comes with their reports.
+    room.until("a good connection", |room| {
+        let quality = room.quality(0, 1);
+        (quality.loss, quality.send_loss, quality.hears_me) == (0.0, Some(0.0), Some(true))
+            && quality.concealed < 0.2
+            && quality.round_trip.is_some()
+    })
+    .await;
     let quality = room.quality(0, 1);
     println!("{quality:?}");
     assert_eq!(quality.state, LinkState::Connected);
-    assert_eq!((quality.loss, quality.send_loss), (0.0, Some(0.0)));
-    assert!(quality.concealed < 0.2);
-    assert_eq!(
-        (quality.relayed, quality.hears_me),
-        (Some(false), Some(true))
-    );
+    assert_eq!(quality.relayed, Some(false));
     assert!(quality.round_trip.is_some_and(|time| time < GUARD));
     assert!(quality.target >= Duration::from_millis(5));
     assert!(quality.first_sound.is_some_and(|after| after < GUARD));
     // Who was muted from the start was heard only later.
     assert!(quality.first_sound > room.quality(1, 0).first_sound);
-    assert_hears(&room.people[0], 660.0, 0.5);
-    let rest = rms(last_half_second(&room.people[1].heard));
-    assert!(rest < 0.01, "{rest}");
+    room.until_sounds("silence of who is muted", |room| {
+        rms(last_half_second(&room.people[1].heard)) < 0.01
+    })
+    .await;
 
     room.people[0].call.deafen(true);
-    room.pass(Duration::from_millis(600)).await;
-    assert!(rms(last_half_second(&room.people[0].heard)) < 1e-3);
+    room.until_sounds("deafness", |room| {
+        rms(last_half_second(&room.people[0].heard)) < 1e-3
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -286,25 +295,28 @@ async fn three_hear_each_other_and_whoever_leaves_is_gone() {
     }
     room.until("connecting", |room| room.connections() == [2, 2, 2])
         .await;
-    room.pass(Duration::from_millis(1_500)).await;
-    for (n, person) in room.people.iter().enumerate() {
-        for (m, hz) in says.iter().enumerate() {
-            let amplitude = amplitude(last_half_second(&person.heard), hz.unwrap());
-            println!("{n} hears {m} at {amplitude}");
-            assert_eq!(amplitude > 0.2, n != m, "{n} hears {m} at {amplitude}");
-        }
+    let amplitude_of = |room: &Room, n: usize, m: usize| {
+        amplitude(last_half_second(&room.people[n].heard), says[m].unwrap())
+    };
+    room.until_sounds("hearing both others", |room| {
+        let of_others = |n| (0..3).filter(move |&m| m != n);
+        (0..3).all(|n| of_others(n).all(|m| amplitude_of(room, n, m) > 0.2))
+    })
+    .await;
+    for n in 0..3 {
+        let own = amplitude_of(&room, n, n);
+        assert!(own < 0.2, "{n} hears themselves at {own}");
     }
 
     let now = room.start.elapsed();
     for n in 0..2 {
         room.people[n].call.handle(Event::Left { peer: 2 }, now);
     }
-    room.pass(Duration::from_millis(700)).await;
+    room.until_sounds("one to be gone, and the other there", |room| {
+        amplitude_of(room, 0, 2) < 0.01 && amplitude_of(room, 0, 1) > 0.2
+    })
+    .await;
     assert_eq!(room.connections()[..2], [1, 1]);
-    let gone = amplitude(last_half_second(&room.people[0].heard), 990.0);
-    assert!(gone < 0.01, "{gone}");
-    let there = amplitude(last_half_second(&room.people[0].heard), 660.0);
-    assert!(there > 0.2, "{there}");
 }
 
 #[tokio::test]
@@ -343,9 +355,11 @@ async fn whoever_is_in_the_same_room_is_ducked_until_they_go() {
         .await;
     println!("after {} s", room.people[1].said as f32 / 48_000.0);
     assert!(!room.people[0].call.same_room(1));
-    room.pass(Duration::from_millis(1_000)).await;
-    assert!(room.people[1].call.levels(0).unwrap().peak_dbfs > -30.0);
-    assert!(rms(last_half_second(&room.people[1].heard)) < 0.01);
+    room.until_sounds("silence of who speaks", |room| {
+        room.people[1].call.levels(0).unwrap().peak_dbfs > -30.0
+            && rms(last_half_second(&room.people[1].heard)) < 0.01
+    })
+    .await;
     // Another band: out of earshot.
     let moved = Event::Moved {
         peer: 0,
@@ -353,10 +367,11 @@ async fn whoever_is_in_the_same_room_is_ducked_until_they_go() {
     };
     let now = room.start.elapsed();
     room.people[1].call.handle(moved, now);
-    room.pass(Duration::from_millis(1_000)).await;
+    room.until_sounds("hearing them again", |room| {
+        rms(last_half_second(&room.people[1].heard)) > 0.02
+    })
+    .await;
     assert!(!room.people[1].call.same_room(0));
-    let heard = &room.people[1].heard;
-    assert!(rms(&heard[heard.len() - 48_000..]) > 0.02);
 }
 
 #[tokio::test]
