@@ -3,6 +3,8 @@ import { advance, asked, calls, eachOf, open } from "./lib.mjs";
 
 const WIDE = [1280, 800];
 const PHONE = [360, 740];
+/** With a keyboard on the screen. */
+const LOW = [360, 380];
 
 /** Presses Tab until something has the focus; says how often. */
 async function tabTo(page, matches, most = 40) {
@@ -54,8 +56,57 @@ const STILL = Object.fromEntries(
   ]),
 );
 
+/** Holds Talk, as whoever wants to say something does. */
+async function holdTalk(page) {
+  const box = await page.locator("#talk").boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  await page.mouse.down();
+  return box;
+}
+
+/** A newcomer wants the place to be known, says so to the system, which asks, and holds Talk. */
+const FIRST_WORD = Object.fromEntries(
+  ["Chat", "Around", "Voice"].map((view) => [
+    `three actions lead to the first word in a narrow window: ${view}`,
+    {
+      scenario: "newcomer",
+      size: PHONE,
+      async run(page) {
+        // Where one happens to be is no action on the way.
+        await page.getByRole("button", { name: view, exact: true }).click();
+        await page.getByRole("button", { name: "Use my location" }).click();
+        await advance(page, 1_000);
+        await page.getByText("People in the call could see your IP address").waitFor();
+        await page.getByRole("button", { name: "Hide my address, slightly slower" }).waitFor();
+        const box = await holdTalk(page);
+        await advance(page, 800);
+        await page.waitForFunction(
+          () =>
+            document.querySelector("[role=dialog]") ||
+            window.__scripted.commands.some((command) => command.type === "voice_join"),
+        );
+        // Whatever stands between Talk and the first word is an action more.
+        const between = await page.getByRole("dialog").getByRole("button", { name: "Talk" }).count();
+        const questions = (await calls(page)).filter((call) => /^(useLocation|askMicrophone)$/.test(call));
+        const actions = 2 + between + questions.length;
+        expect(actions === 3, `the first word takes ${actions} actions`);
+        const commands = await asked(page);
+        expect(types(commands).includes("voice_join"), "voice is not joined");
+        expect(last(commands, "voice_press")?.pressed === true, "whoever holds it does not talk");
+        await page.getByText("could see your IP address").waitFor({ state: "detached" });
+        const after = await page.locator("#talk").boundingBox();
+        const moved = after.y + after.height / 2 - box.y - box.height / 2;
+        expect(Math.abs(moved) < 2, `Talk moved by ${moved} px from under the finger`);
+        await page.mouse.up();
+        expect(last(await asked(page), "voice_press")?.pressed === false, "letting go does not stop");
+      },
+    },
+  ]),
+);
+
 const PATHS = {
   ...STILL,
+  ...FIRST_WORD,
   "what is waited for moves": {
     scenario: "finding",
     size: WIDE,
@@ -186,9 +237,9 @@ const PATHS = {
       expect((await page.getByRole("textbox").inputValue()) === "", "it types");
     },
   },
-  "the first press asks once, then joins; hold talks, sliding up locks": {
+  "where there is no room to say it beside Talk, the first press asks once, then joins": {
     scenario: "voice-new",
-    size: PHONE,
+    size: LOW,
     async run(page) {
       await page.locator("#talk").click();
       await page.getByRole("button", { name: "Talk", exact: true }).click();
@@ -200,6 +251,14 @@ const PATHS = {
       await page.getByRole("button", { name: "Talk. On. Press to stop" }).waitFor();
       await page.locator("#talk").click();
       expect(last(await asked(page), "voice_press")?.pressed === false, "a press does not end it");
+    },
+  },
+  "hold talks, sliding up locks": {
+    scenario: "lively",
+    size: PHONE,
+    async run(page) {
+      await page.evaluate(() => window.__scripted.backend.command({ type: "voice_join" }));
+      await advance(page, 800);
       const box = await page.locator("#talk").boundingBox();
       const x = box.x + box.width / 2;
       const y = box.y + box.height / 2;
@@ -246,9 +305,7 @@ const PATHS = {
     async run(page) {
       await page.getByText("People in the call could see your IP address").waitFor();
       await page.getByRole("button", { name: "Hide my address, slightly slower" }).click();
-      const box = await page.locator("#talk").boundingBox();
-      await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
-      await page.mouse.down();
+      const box = await holdTalk(page);
       await advance(page, 800);
       const commands = await asked(page);
       expect(last(commands, "voice_configure")?.settings.hide_address === true, "the address is not hidden");
@@ -308,9 +365,52 @@ const PATHS = {
       expect(report?.reason === "abuse" && report.message_id !== undefined, JSON.stringify(report));
     },
   },
-  "hiding the address is chosen before the first word": {
+  "hiding the address is chosen before the first word, beside Talk": {
     scenario: "voice-new",
     size: PHONE,
+    async run(page) {
+      const choice = page.getByRole("button", { name: /Hide my address/ });
+      await choice.click();
+      expect((await choice.getAttribute("aria-pressed")) === "true", "the choice is not shown");
+      expect(!types(await asked(page)).includes("voice_join"), "the choice joins voice by itself");
+      await holdTalk(page);
+      await advance(page, 400);
+      await page.mouse.up();
+      const commands = await asked(page);
+      const configured = types(commands).indexOf("voice_configure");
+      expect(commands[configured]?.settings.hide_address === true, "the address is not hidden");
+      expect(configured < types(commands).indexOf("voice_join"), "voice is joined before");
+      expect((await calls(page)).includes("askMicrophone"), "the microphone is not asked for");
+    },
+  },
+  "what is said beside Talk can be put away, and is not said again": {
+    scenario: "voice-new",
+    size: PHONE,
+    async run(page) {
+      await page.getByRole("button", { name: "Close" }).click();
+      await page.getByText("could see your IP address").waitFor({ state: "detached" });
+      expect((await calls(page)).includes("saveSettings voice_explained"), "it is not remembered");
+      await holdTalk(page);
+      await advance(page, 800);
+      expect((await page.getByRole("dialog").count()) === 0, "it asks nevertheless");
+      expect(last(await asked(page), "voice_press")?.pressed === true, "whoever holds it does not talk");
+      await page.mouse.up();
+    },
+  },
+  "what letters twice as large push out of sight beside Talk, Talk says": {
+    scenario: "voice-new",
+    extra: "&large",
+    size: PHONE,
+    async run(page) {
+      await page.locator("#talk").click();
+      const sheet = page.getByRole("dialog");
+      await sheet.getByText("People in the call could see your IP address").waitFor();
+      expect(!types(await asked(page)).includes("voice_join"), "voice is joined before");
+    },
+  },
+  "hiding the address is chosen before the first word, where Talk asks": {
+    scenario: "voice-new",
+    size: LOW,
     async run(page) {
       await page.locator("#talk").click();
       await page.getByRole("button", { name: /Hide my address/ }).click();
@@ -593,7 +693,7 @@ const PATHS = {
   },
   "a keyboard on the screen covers neither the composer nor Talk": {
     scenario: "lively",
-    size: [360, 380],
+    size: LOW,
     async run(page) {
       for (const selector of ["textarea", "#talk"]) {
         const box = await page.locator(selector).boundingBox();

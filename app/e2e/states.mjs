@@ -18,10 +18,12 @@ const tab = (index) => async (page) => {
   const button = page.locator("nav button").nth(index);
   if ((await button.count()) > 0) await button.click();
 };
-/** Where there is room it stands beside Talk, which asks nothing then. */
-const askOfVoice = async (page) => {
-  if (page.viewportSize().width >= 900) return;
-  await page.locator("#talk").click();
+/** The key that talks was pressed in another window: whoever did has read nothing here. */
+const talkFromOutside = async (page) => {
+  await page.evaluate(() => {
+    document.hasFocus = () => false;
+    window.__scripted.backend.tellApp({ type: "talk", pressed: true });
+  });
   await dialog(page);
 };
 const dialog = (page) => page.getByRole("dialog").waitFor();
@@ -94,9 +96,15 @@ export const STATES = [
   { name: "mic-lost", act: tab(2), says: /USB headset is gone/, offers: "Choose a microphone" },
   {
     name: "voice-new",
+    says: /Talk asks for your microphone.*could see your IP address/,
+    offers: "Hide my address, slightly slower",
+  },
+  { name: "voice-new", as: "voice-new-around", act: tab(1), says: /could see your IP address/ },
+  {
+    name: "voice-new",
     as: "voice-ask",
-    act: askOfVoice,
-    says: /could see your IP address/,
+    act: talkFromOutside,
+    says: /needs your microphone now.*could see your IP address/,
     offers: "Hide my address, slightly slower",
   },
   { name: "voice", as: "person", act: person, says: /0–50 m away.*Volume, for you alone/, offers: "Block" },
@@ -178,8 +186,14 @@ export const STATES = [
 
 /** The languages that turn the window around or fill it most, in the states with most words. */
 const ABROAD = [
-  { lang: "ar", names: ["first-run", "lively", "voice", "circle", "settings-voice", "person", "offline"] },
-  { lang: "de", names: ["first-run", "alone", "offline", "voice", "voice-ask", "settings-voice"] },
+  {
+    lang: "ar",
+    names: ["first-run", "lively", "voice", "voice-new", "circle", "settings-voice", "person", "offline"],
+  },
+  {
+    lang: "de",
+    names: ["first-run", "alone", "offline", "voice", "voice-new", "voice-ask", "settings-voice"],
+  },
   { lang: "hi", names: ["first-run", "lively", "circle", "voice-ask", "alone"] },
   { lang: "fr", names: ["lively", "offline"] },
   { lang: "es", names: ["denied", "person"] },
@@ -195,6 +209,8 @@ const LARGE = [
   "circle",
   "voice",
   "mic-lost",
+  "voice-new",
+  "voice-new-around",
   "voice-ask",
   "person",
   "settings",
@@ -292,7 +308,7 @@ async function abroad(page, name) {
   if (name === "voice" && narrow) await tab(2)(page);
   if ((name === "circle" || name === "person") && narrow) await tab(1)(page);
   if (name === "person") await page.locator("ul li button").first().click();
-  if (name === "voice-ask") await askOfVoice(page);
+  if (name === "voice-ask") await talkFromOutside(page);
   if (name === "settings-voice") {
     await page.locator("header button").last().click();
     await page.locator("[role=dialog] nav button").nth(1).click();

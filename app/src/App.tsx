@@ -4,11 +4,12 @@ import { chosenLanguage, speak } from "./i18n";
 import { comboOf } from "./lib/keys";
 import { attempt, panic, talkDown, talkUp, useApp, world } from "./state/store";
 import { type Tab, useUi } from "./state/ui";
+import { AddressNote } from "./ui/AddressNote";
 import { Chat, useChatInSight } from "./ui/Chat";
 import { Circle } from "./ui/Circle";
 import { Composer } from "./ui/Composer";
 import { Header } from "./ui/Header";
-import { useMedia, useWide, useWindowKey, useWords } from "./ui/hooks";
+import { useLow, useMedia, useWide, useWindowKey, useWords } from "./ui/hooks";
 import { Live } from "./ui/Live";
 import { Notices } from "./ui/Notices";
 import { People } from "./ui/People";
@@ -72,9 +73,12 @@ function Narrow() {
         {tab === "chat" && (
           <>
             <Chat />
-            <div className="safe-x flex items-end gap-2 pt-1 pb-1.5">
-              <Composer />
-              <Talk size="thumb" />
+            <div className="safe-x pt-1 pb-1.5">
+              <AddressNote card />
+              <div className="flex items-end gap-2">
+                <Composer />
+                <Talk size="thumb" />
+              </div>
             </div>
           </>
         )}
@@ -113,8 +117,7 @@ function Tabs() {
   const unread = useApp((s) => s.unread);
   const mentioned = useApp((s) => s.unreadMention);
   const inVoice = useApp((s) => s.voice.phase === "in_voice");
-  // A keyboard on the screen leaves no room for both the words and the bar.
-  const low = useMedia("(max-height: 420px)");
+  const low = useLow();
   if (low) return <span className="safe-bottom" />;
   const entry = (name: Tab, Icon: typeof Radar, badge: boolean) => (
     <button

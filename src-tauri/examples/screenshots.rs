@@ -103,13 +103,17 @@ mod linux {
         }
         otter.picture(&pictures.join("chat.png"))?;
 
+        // What stands beside Talk until the first word would hide the people.
         finch.window.press("button", "Around")?;
+        finch.window.press("button", "Close")?;
         finch.window.reads("Rings show distance.")?;
         finch.picture(&pictures.join("around.png"))?;
 
         finch.window.press("button", "Voice")?;
         finch.window.press("button", "Talk.*")?;
-        finch.window.press("button", "Talk")?;
+        finch.window.sees("button", "Leave voice")?;
+        // With a key Talk stays down.
+        finch.window.types("button", "Talk.*", key::ENTER)?;
         finch.window.reads("On. Press to stop")?;
         finch.window.reads("speaking")?;
         finch.picture(&pictures.join("voice.png"))?;

@@ -231,6 +231,32 @@ fn three_actions_lead_to_the_first_message_and_to_the_first_word_until_one_walks
 }
 
 #[test]
+fn three_actions_lead_to_the_first_word_in_a_narrow_window() {
+    let _turn = turn();
+    let screen = Screen::start(1280, 900).unwrap();
+    let relay = relay();
+    let mut anna = Newcomer::open("Anna", &screen, &relay);
+    let mut ben = Newcomer::open("Ben", &screen, &relay);
+    ben.window.resize(360, 740).unwrap();
+    ben.window.sees("button", "Around").unwrap();
+    anna.allows_location(HERE);
+    anna.window.press("button", TALK).unwrap();
+    anna.window.sees("button", "Leave voice").unwrap();
+
+    let mut recorder = anna.pulse.record().unwrap();
+    let _speech = ben.speaks();
+    // To want the place, to allow it, and to hold Talk, beside which it says what that shows of one.
+    ben.allows_location(NEAR);
+    ben.window.reads("could see your IP address").unwrap();
+    comes_out(&mut recorder, false);
+    ben.window.holds("button", TALK).unwrap();
+    comes_out(&mut recorder, true);
+    assert_eq!(ben.actions(), 3, "to the first word");
+    ben.window.lets_go().unwrap();
+    comes_out(&mut recorder, false);
+}
+
+#[test]
 fn one_press_leads_to_a_live_place_which_gives_way_to_one_by_hand() {
     let _turn = turn();
     let screen = Screen::start(1280, 900).unwrap();

@@ -1,19 +1,11 @@
 import { AudioLines, HeadphoneOff, Headphones, Mic, MicOff, PhoneOff, SlidersHorizontal } from "lucide-react";
-import { useEffect, useRef, useState } from "react";
+import { useRef, useState } from "react";
 import type { DeviceStatus } from "../backend/types";
 import type { MicTrouble } from "../state/quality";
 import type { State } from "../state/state";
-import {
-  command,
-  configureVoice,
-  leaveVoice,
-  talkDown,
-  talkLock,
-  talkToggle,
-  talkUp,
-  useApp,
-} from "../state/store";
+import { command, leaveVoice, talkDown, talkLock, talkToggle, talkUp, useApp } from "../state/store";
 import { show, useUi } from "../state/ui";
+import { AddressNote } from "./AddressNote";
 import { useMedia, useWords } from "./hooks";
 import { Button, IconButton } from "./kit";
 
@@ -187,17 +179,17 @@ export function VoiceStrip() {
   );
   const speaking = inCall && names !== "";
   return (
-    <section
-      aria-label={t("voice.title")}
-      className="safe-x flex items-center justify-between gap-3 border-t border-line bg-surface-1 py-1.5"
-    >
-      <p className="flex min-w-0 items-center gap-2 ps-2">
-        {speaking && <AudioLines size={18} aria-hidden="true" className="shrink-0 text-speak-text" />}
-        <span className={`truncate ${speaking ? "font-semibold" : "text-text-2"}`}>
-          {speaking ? new Intl.ListFormat(language).format(names.split("\n")) : hint}
-        </span>
-      </p>
-      <Talk size="thumb" />
+    <section aria-label={t("voice.title")} className="safe-x border-t border-line bg-surface-1 py-1.5">
+      <AddressNote card />
+      <div className="flex items-center justify-between gap-3">
+        <p className="flex min-w-0 items-center gap-2 ps-2">
+          {speaking && <AudioLines size={18} aria-hidden="true" className="shrink-0 text-speak-text" />}
+          <span className={`truncate ${speaking ? "font-semibold" : "text-text-2"}`}>
+            {speaking ? new Intl.ListFormat(language).format(names.split("\n")) : hint}
+          </span>
+        </p>
+        <Talk size="thumb" />
+      </div>
     </section>
   );
 }
@@ -258,32 +250,6 @@ export function VoiceDock({ big = false }: { big?: boolean }) {
         </span>
       </p>
     </section>
-  );
-}
-
-/** Before the first word: what a call shows of one. Read here, it needs no question of its own. */
-function AddressNote() {
-  const { t } = useWords();
-  const hidden = useApp((s) => s.voice.settings.hide_address);
-  const wanted = useApp(
-    (s) => s.voice.phase === "off" && s.located !== null && !s.app.settings.voice_explained,
-  );
-  useEffect(() => {
-    useUi.setState({ addressSaid: wanted });
-    return () => useUi.setState({ addressSaid: false });
-  }, [wanted]);
-  if (!wanted) return null;
-  return (
-    <div className="flex w-full flex-col items-center">
-      <p className="text-center text-s text-text-2">{t("ask.address")}</p>
-      <Button
-        look={hidden ? "quiet" : "plain"}
-        aria-pressed={hidden}
-        onClick={() => configureVoice({ hide_address: !hidden })}
-      >
-        {t("ask.hide")}
-      </Button>
-    </div>
   );
 }
 

@@ -62,6 +62,9 @@ export function useMedia(query: string): boolean {
   );
 }
 
+/** A keyboard on the screen leaves no room for both the words and what is around them. */
+export const useLow = (): boolean => useMedia("(max-height: 420px)");
+
 export const useWide = (): boolean => useMedia("(min-width: 900px)");
 
 /** Translation, with the language that is spoken. */

@@ -42,6 +42,8 @@ function small(world: ScriptedBackend): void {
 /** Every state that the window can be in, by name. */
 export const SCENARIOS: Record<string, Scenario> = {
   "first-run": { place: { state: "unasked" }, microphone: "unasked" },
+  /** As on a system that asks about the place, and about no microphone. */
+  newcomer: { place: { state: "unasked" } },
   denied: { place: { state: "denied" } },
   unavailable: { place: { state: "unavailable", message: "GeoClue does not answer." } },
   finding: { place: { state: "finding" } },
