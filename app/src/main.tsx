@@ -8,7 +8,7 @@ import "./styles.css";
 
 async function choose(): Promise<Backend> {
   if (__DEMO__ && !("__TAURI_INTERNALS__" in window)) {
-    const { scriptedBackend } = await import("./backend/scripted/scripted");
+    const { scriptedBackend } = await import("./backend/scripted/stage");
     return scriptedBackend(new URLSearchParams(location.search));
   }
   const { tauriBackend } = await import("./backend/tauri");

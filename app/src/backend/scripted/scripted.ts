@@ -6,63 +6,26 @@ import type {
   ChatMessage,
   Command,
   ConnectionState,
-  Device,
   Event,
   MicrophonePermission,
-  Person,
-  PersonLevel,
   PlaceState,
   Reach,
   RelayCheck,
   Settings,
   VoicePersonStatus,
-  VoiceStatus,
   Words,
 } from "../types";
-import { ADJECTIVES, ANIMALS, CAST, CROWD_LINES, TALK } from "./cast";
+import { type Actor, castFor, personOf } from "./actors";
+import { Call } from "./call";
+import { CAST, CROWD_LINES, TALK } from "./cast";
 import { random, VirtualClock } from "./clock";
-import { SCENARIOS, type Scenario } from "./scenarios";
-
-/** Somebody in the script, wherever they stand. */
-interface Actor {
-  peer: string;
-  name: string;
-  former: string[];
-  metres: number;
-  voice: boolean;
-  muted: boolean;
-  deafened: boolean;
-}
+import type { Scenario } from "./scenarios";
 
 const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const REACH_AT = [100, 250, 500, 1000, 2000];
 const MINUTE = 60_000;
 /** A moment like any other, for times of the relay. */
 const EPOCH = 1_764_000_000_000;
-
-const INPUTS: Device[] = [
-  { id: "built-in", name: "Built-in microphone", is_default: true, is_worn: false },
-  { id: "headset", name: "Headset microphone", is_default: false, is_worn: true },
-];
-const OUTPUTS: Device[] = [
-  { id: "speakers", name: "Loudspeakers", is_default: true, is_worn: false },
-  { id: "headset-out", name: "Headset", is_default: false, is_worn: true },
-];
-
-/** What tests and demonstrations can do to the script. */
-export interface Puppeteer {
-  clock: VirtualClock;
-  backend: ScriptedBackend;
-  /** Everything that the window asked for, in its order. */
-  commands: Command[];
-  calls: string[];
-}
-
-declare global {
-  interface Window {
-    __scripted?: Puppeteer;
-  }
-}
 
 /** A small world that plays the same way each time. */
 export class ScriptedBackend implements Backend {
@@ -85,21 +48,13 @@ export class ScriptedBackend implements Backend {
   private readonly blocked = new Set<string>();
   private waiting: { id: string; text: string }[] = [];
   private sentAt: number[] = [];
-  private voice: VoiceStatus;
-  private readonly ofVoice = new Map<string, VoicePersonStatus>();
-  private pressed = false;
+  private readonly call: Call;
   private ids = 0;
 
   constructor(scenario: Scenario) {
     this.scenario = scenario;
     this.settings = { ...DEFAULT_SETTINGS, relay: "https://relay.example.org", ...scenario.settings };
-    this.voice = {
-      phase: "off",
-      testing: false,
-      muted: false,
-      deafened: false,
-      settings: this.settings.voice,
-    };
+    this.call = new Call(this, scenario, this.settings, this.rng);
     this.me.peer = this.peerId();
     this.me.left = scenario.changesLeft ?? 3;
     this.radius = scenario.radius ?? 500;
@@ -107,7 +62,7 @@ export class ScriptedBackend implements Backend {
     this.microphone = scenario.microphone ?? "granted";
     this.place = scenario.place ?? { state: "live", accuracy_m: 25 };
     this.connection = scenario.connection ?? { state: "online" };
-    this.actors = this.castFor(scenario);
+    this.actors = castFor(scenario, () => this.peerId(), this.rng);
   }
 
   // ---- the interface -----------------------------------------------------------------------------
@@ -167,35 +122,32 @@ export class ScriptedBackend implements Backend {
         this.snapshot();
         return;
       case "voice_join":
-        this.joinVoice();
+        this.call.join();
         return;
       case "voice_leave":
-        this.ofVoice.clear();
-        this.tellVoice({ phase: "off" });
+        this.call.leave();
         return;
       case "voice_mute":
-        this.tellVoice({ muted: command.muted });
+        this.call.tell({ muted: command.muted });
         return;
       case "voice_deafen":
-        this.tellVoice({ deafened: command.deafened });
+        this.call.tell({ deafened: command.deafened });
         return;
       case "voice_press":
-        this.pressed = command.pressed;
+        this.call.pressed = command.pressed;
         return;
       case "voice_configure":
-        this.tellVoice({ settings: command.settings });
-        if (command.settings.input.use === "device") this.open(command.settings.input.id);
+        this.call.tell({ settings: command.settings });
+        if (command.settings.input.use === "device") this.call.open(command.settings.input.id);
         return;
       case "voice_person":
-        this.changeVoice(command.peer_id, {
+        this.call.change(command.peer_id, {
           volume_percent: command.volume_percent,
           muted_for_me: command.muted,
         });
         return;
       case "voice_test":
-        this.tellVoice({ testing: command.on });
-        this.devices();
-        this.levels();
+        this.call.test(command.on);
         return;
       default:
         return;
@@ -281,13 +233,13 @@ export class ScriptedBackend implements Backend {
 
   async panic(): Promise<AppStart> {
     this.calls.push("panic");
-    this.ofVoice.clear();
+    this.call.people.clear();
     this.messages = [];
     this.blocked.clear();
     this.waiting = [];
     this.located = false;
     this.settings = { ...DEFAULT_SETTINGS, relay: "https://relay.example.org" };
-    this.voice = { ...this.voice, phase: "off", testing: false, muted: false, deafened: false };
+    this.call.status = { ...this.call.status, phase: "off", testing: false, muted: false, deafened: false };
     this.place = { state: "unasked" };
     this.me = { peer: this.peerId(), name: "Brave Finch", left: 3 };
     this.clock.after(150, () => this.snapshot());
@@ -341,23 +293,19 @@ export class ScriptedBackend implements Backend {
     const actor = this.actors[number];
     if (!actor) return;
     this.actors = this.actors.filter((other) => other !== actor);
-    this.ofVoice.delete(actor.peer);
+    this.call.people.delete(actor.peer);
     this.tell({ type: "person_left", peer_id: actor.peer, username: actor.name, reason: "moved" });
   }
 
   changeVoice(peer: string, patch: Partial<VoicePersonStatus>): void {
-    const known = this.ofVoice.get(peer);
-    if (!known) return;
-    const next = { ...known, ...patch };
-    this.ofVoice.set(peer, next);
-    this.tell({ type: "voice_person", ...next });
+    this.call.change(peer, patch);
   }
 
   change(number: number, patch: Partial<Actor>): void {
     const actor = this.actors[number];
     if (!actor) return;
     Object.assign(actor, patch);
-    this.tell({ type: "person_changed", person: this.person(actor) });
+    this.tell({ type: "person_changed", person: personOf(actor) });
   }
 
   replaceSession(username: string): void {
@@ -394,48 +342,7 @@ export class ScriptedBackend implements Backend {
     return id;
   }
 
-  private castFor(scenario: Scenario): Actor[] {
-    if (scenario.people === "none") return [];
-    const actors: Actor[] = CAST.map((one) => ({
-      peer: this.peerId(),
-      name: one.name,
-      former: "was" in one ? [...one.was] : [],
-      metres: one.metres,
-      voice: one.voice,
-      muted: false,
-      deafened: false,
-    }));
-    if (scenario.people === "far") return actors.filter((actor) => actor.metres > 500);
-    if (scenario.people !== "crowd") return actors;
-    while (actors.length < 300) {
-      const pick = (list: readonly string[]) => list[Math.floor(this.rng() * list.length)] ?? "";
-      actors.push({
-        peer: this.peerId(),
-        name: `${pick(ADJECTIVES)} ${pick(ANIMALS)}`,
-        former: [],
-        metres: Math.sqrt(this.rng()) * 498,
-        voice: actors.length % 50 === 0,
-        muted: false,
-        deafened: false,
-      });
-    }
-    return actors;
-  }
-
-  private person(actor: Actor): Person {
-    const min = Math.floor(actor.metres / 50) * 50;
-    return {
-      peer_id: actor.peer,
-      username: actor.name,
-      former_usernames: actor.former,
-      distance: { min, max: min + 50 },
-      in_voice: actor.voice,
-      muted: actor.muted,
-      deafened: actor.deafened,
-    };
-  }
-
-  private present(): Actor[] {
+  present(): Actor[] {
     if (!this.located) return [];
     return this.actors.filter((a) => a.metres <= this.radius && !this.blocked.has(a.peer));
   }
@@ -462,7 +369,7 @@ export class ScriptedBackend implements Backend {
       sent_at: sent,
       expires_at: sent + 30 * MINUTE,
       expires_in_ms: Math.max(1_000, 30 * MINUTE - age),
-      ...(actor ? { distance: this.person(actor).distance } : { reached: 5 }),
+      ...(actor ? { distance: personOf(actor).distance } : { reached: 5 }),
     };
   }
 
@@ -497,15 +404,18 @@ export class ScriptedBackend implements Backend {
     this.clock.after(1_000, () => this.forget());
   }
 
-  private tellMe(): void {
-    this.tell({
-      type: "me",
+  private aboutMe() {
+    return {
       peer_id: this.me.peer,
       tag: this.me.peer.slice(0, 3),
       username: this.me.name,
       username_changes_left: this.me.left,
       limits: DEFAULT_LIMITS,
-    });
+    };
+  }
+
+  private tellMe(): void {
+    this.tell({ type: "me", ...this.aboutMe() });
   }
 
   private snapshot(): void {
@@ -513,26 +423,18 @@ export class ScriptedBackend implements Backend {
       type: "snapshot",
       missed: 0,
       connection: this.connection,
-      me: this.scenario.nameless
-        ? null
-        : {
-            peer_id: this.me.peer,
-            tag: this.me.peer.slice(0, 3),
-            username: this.me.name,
-            username_changes_left: this.me.left,
-            limits: DEFAULT_LIMITS,
-          },
+      me: this.scenario.nameless ? null : this.aboutMe(),
       located: this.located ? { geohash_prefix: "u33d", radius: this.radius, grid_m: 100 } : null,
       radius: this.radius,
-      people: this.present().map((actor) => this.person(actor)),
+      people: this.present().map((actor) => personOf(actor)),
       reach: this.reach(),
       typing: [],
       messages: this.messages,
       waiting: this.waiting,
       blocked: [...this.blocked],
       voice: {
-        status: this.voice,
-        people: [...this.ofVoice.values()],
+        status: this.call.status,
+        people: [...this.call.people.values()],
         room_full: false,
         inputs: [],
         outputs: [],
@@ -552,7 +454,7 @@ export class ScriptedBackend implements Backend {
   private nearby(): void {
     this.tell({
       type: "nearby",
-      people: this.present().map((actor) => this.person(actor)),
+      people: this.present().map((actor) => personOf(actor)),
       reach: this.reach(),
     });
   }
@@ -595,119 +497,4 @@ export class ScriptedBackend implements Backend {
       this.tellMe();
     });
   }
-
-  private tellVoice(patch: Partial<VoiceStatus>): void {
-    this.voice = { ...this.voice, ...patch };
-    this.tell({ type: "voice", ...this.voice });
-  }
-
-  joinVoice(): void {
-    this.tellVoice({ phase: "joining" });
-    this.devices();
-    this.clock.after(this.scenario.joins === false ? 3_600_000 : 300, () => {
-      this.tellVoice({ phase: "in_voice" });
-      for (const actor of this.present()
-        .filter((a) => a.voice)
-        .slice(0, 8)) {
-        const status: VoicePersonStatus = {
-          peer_id: actor.peer,
-          link: "connected",
-          cannot_hear_you: false,
-          volume_percent: 100,
-          muted_for_me: false,
-          same_room: false,
-        };
-        this.ofVoice.set(actor.peer, status);
-        this.tell({ type: "voice_person", ...status });
-      }
-      this.levels();
-      this.quality();
-      this.scenario.inVoice?.(this);
-    });
-  }
-
-  private devices(): void {
-    const missing = this.scenario.input;
-    this.tell({ type: "voice_devices", inputs: missing ? [] : INPUTS, outputs: OUTPUTS });
-    this.tell({
-      type: "voice_device",
-      direction: "input",
-      status: missing ?? { state: "opened", device: INPUTS[0] as Device, fallback: false },
-    });
-    this.tell({
-      type: "voice_device",
-      direction: "output",
-      status: { state: "opened", device: OUTPUTS[0] as Device, fallback: false },
-    });
-  }
-
-  private open(id: string): void {
-    const device = INPUTS.find((one) => one.id === id);
-    if (!device) return;
-    this.tell({
-      type: "voice_device",
-      direction: "input",
-      status: { state: "opened", device, fallback: false },
-    });
-  }
-
-  private levels(): void {
-    if (this.voice.phase !== "in_voice" && !this.voice.testing) return;
-    const speaker = [...this.ofVoice.keys()][
-      this.scenario.speaker ?? Math.floor(this.clock.now() / 3_000) % 3
-    ];
-    const loud = () => -30 + this.rng() * 14;
-    const people: PersonLevel[] = [...this.ofVoice.keys()].map((peer_id) => {
-      const speaking = peer_id === speaker;
-      return { peer_id, speaking, dbfs: speaking ? loud() : -72 };
-    });
-    const pushed = this.voice.settings.mode !== "push_to_talk" || this.pressed;
-    const talking = pushed && !this.voice.muted && this.voice.phase === "in_voice";
-    const own = { dbfs: talking || this.voice.testing ? loud() : -66, speaking: talking, talking };
-    this.tell({ type: "voice_levels", own, people });
-    this.clock.after(100, () => this.levels());
-  }
-
-  private quality(): void {
-    if (this.voice.phase !== "in_voice") return;
-    const troubled = this.scenario.troubled;
-    this.tell({
-      type: "voice_quality",
-      people: [...this.ofVoice.keys()].map((peer_id, index) => ({
-        peer_id,
-        loss: index === troubled ? 0.12 : 0.004,
-        concealed: index === troubled ? 0.05 : 0,
-        round_trip_ms: 28 + index * 7,
-        delay_ms: 46 + index * 5,
-        target_ms: 40,
-        send_loss: 0,
-        relayed: index === 3,
-        first_sound_ms: 84,
-      })),
-    });
-    this.clock.after(1_000, () => this.quality());
-  }
-}
-
-/** The scenario that the address asks for; `frozen` leaves the clock to the tests. */
-export function scriptedBackend(query: URLSearchParams): ScriptedBackend {
-  const name = query.get("scenario") ?? "first-run";
-  const scenario = SCENARIOS[name] ?? SCENARIOS["first-run"] ?? {};
-  const asked: Scenario = { ...scenario, settings: { ...scenario.settings } };
-  const language = query.get("lang");
-  if (language) asked.settings = { ...asked.settings, language: language as Settings["language"] };
-  const messages = query.get("messages");
-  if (messages) asked.messages = Number(messages);
-  const backend = new ScriptedBackend(asked);
-  const { clock, commands, calls } = backend;
-  window.__scripted = { clock, backend, commands, calls };
-  if (!query.has("frozen")) {
-    let last = performance.now();
-    setInterval(() => {
-      const time = performance.now();
-      clock.advance(time - last);
-      last = time;
-    }, 25);
-  }
-  return backend;
 }

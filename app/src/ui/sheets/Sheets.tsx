@@ -9,7 +9,7 @@ import { LinkWarning } from "./LinkWarning";
 import { PersonSheet } from "./PersonSheet";
 import { Rename } from "./Rename";
 
-const SettingsSheet = lazy(() => import("./SettingsSheet"));
+const SettingsSheet = lazy(() => import("./settings/SettingsSheet"));
 const PlaceSheet = lazy(() => import("./PlaceSheet"));
 const Invite = lazy(() => import("./Invite"));
 const Invited = lazy(() => import("./Invited"));

@@ -1,7 +1,7 @@
 import { useState } from "react";
-import { attempt, refuse, world } from "../../state/store";
-import { useWords } from "../hooks";
-import { Button } from "../kit";
+import { attempt, refuse, world } from "../../../state/store";
+import { useWords } from "../../hooks";
+import { Button } from "../../kit";
 
 /** Nobody is asked for a newer version until the person is. */
 export function Update() {
