@@ -7,6 +7,7 @@
 mod driver;
 mod group;
 mod home;
+mod options;
 mod screen;
 
 use std::{
@@ -24,14 +25,10 @@ use serde_json::{Value, json};
 use tokio::runtime::{self, Runtime};
 
 use self::driver::{Element, Mouse, Session};
-pub use self::{
-    home::{Given, Home},
-    screen::Screen,
-};
+pub use self::{home::Home, options::Options, screen::Screen};
 use crate::{
     bus::Bus,
     process::{GUARD, Process},
-    system::System,
 };
 
 const PAGE: &str = include_str!("window/page.js");
@@ -74,81 +71,26 @@ pub struct Window {
 }
 
 impl Window {
-    /// Opens a program's window on a screen. `prepare` may add to what the program is started with.
+    /// Opens a program's window on a screen.
     ///
     /// # Errors
     /// When there is no `WebKitWebDriver` or `dbus-daemon`, or the window doesn't open.
-    pub fn open(
-        name: &str,
-        program: &Path,
-        screen: &Screen,
-        home: Home,
-        prepare: impl FnOnce(&mut Command),
-    ) -> Result<Self> {
-        Self::open_with(Given::nothing()?, name, program, screen, home, prepare)
-    }
-
-    /// As [`Window::open`], for a program of another system, where the driver is started as well.
-    ///
-    /// # Errors
-    /// When there is no `WebKitWebDriver` there, no `dbus-daemon` here, or the window doesn't open.
-    pub fn open_in(
-        system: &System,
-        name: &str,
-        program: &Path,
-        screen: &Screen,
-        home: Home,
-        prepare: impl FnOnce(&mut Command),
-    ) -> Result<Self> {
-        let command = system.command("WebKitWebDriver");
-        Self::open_by(
-            command,
-            Given::nothing()?,
+    pub fn open(program: &Path, screen: &Screen, options: Options) -> Result<Self> {
+        let Options {
             name,
-            program,
-            screen,
             home,
-            prepare,
-        )
-    }
-
-    /// Opens one that is given something.
-    ///
-    /// # Errors
-    /// As [`Window::open`].
-    pub fn open_with(
-        given: Given,
-        name: &str,
-        program: &Path,
-        screen: &Screen,
-        home: Home,
-        prepare: impl FnOnce(&mut Command),
-    ) -> Result<Self> {
-        let command = Command::new("WebKitWebDriver");
-        Self::open_by(command, given, name, program, screen, home, prepare)
-    }
-
-    fn open_by(
-        mut command: Command,
-        Given { bus, arguments }: Given,
-        name: &str,
-        program: &Path,
-        screen: &Screen,
-        home: Home,
-        prepare: impl FnOnce(&mut Command),
-    ) -> Result<Self> {
+            bus,
+            arguments,
+            driver: mut command,
+        } = options;
         let short = program.file_name().unwrap_or_default();
         let short = short.to_string_lossy();
         let program = program.to_str().context("a path of letters")?;
+        let home = home.map_or_else(Home::create, Ok)?;
+        let bus = bus.map_or_else(Bus::start, Ok)?;
         let port = free_port()?;
         command.arg(format!("--port={port}"));
-        // There is neither a graphics card nor an accessibility bus.
-        command
-            .env("WEBKIT_DISABLE_DMABUF_RENDERER", "1")
-            .env("NO_AT_BRIDGE", "1")
-            .env_remove("WAYLAND_DISPLAY");
         // Whatever has a home of its own in there, this one counts.
-        prepare(&mut command);
         home.equip(&mut command);
         bus.equip(&mut command);
         command
@@ -180,7 +122,7 @@ impl Window {
             runtime,
             session,
             driver,
-            name: name.to_owned(),
+            name,
             actions: Cell::new(0),
             program: short.chars().take(15).collect(),
             bus,

@@ -33,7 +33,7 @@ mod linux {
         pulse::Pulse,
         relay::Relay,
         sound::{samples, synthetic_speech, write_wav},
-        window::{Home, Screen, Window},
+        window::{Options, Screen, Window},
     };
 
     const HERE: &str = "52.5163, 13.3777";
@@ -48,12 +48,12 @@ mod linux {
         let program = env::var_os("NEARTALK_PROGRAM");
         let program = PathBuf::from(program.context("NEARTALK_PROGRAM names no program")?);
         let open = || {
-            Window::open("window", &program, &screen, Home::create()?, |command| {
-                command.env("NEARTALK_RELAY", relay.url());
-                pulse.equip(command, 0);
-                // As people have it, unlike in tests.
-                command.env_remove("WEBKIT_DISABLE_DMABUF_RENDERER");
-            })
+            let mut options = Options::default();
+            options.driver.env("NEARTALK_RELAY", relay.url());
+            pulse.equip(&mut options.driver, 0);
+            // As people have it, unlike in tests.
+            options.driver.env_remove("WEBKIT_DISABLE_DMABUF_RENDERER");
+            Window::open(&program, &screen, options)
         };
         println!("{}", program.display());
         println!("{} load {}", machine(), load());

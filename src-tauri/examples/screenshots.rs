@@ -22,7 +22,7 @@ mod linux {
         pulse::Pulse,
         relay::Relay,
         sound::{samples, synthetic_speech, write_wav},
-        window::{Home, Screen, Window, key},
+        window::{Home, Options, Screen, Window, key},
     };
     use serde_json::json;
 
@@ -144,10 +144,14 @@ mod linux {
         let settings = json!({ "theme": theme }).to_string();
         fs::write(folder.join("settings.json"), settings)?;
         let screen = Screen::start(width, height)?;
-        let window = Window::open(theme, Path::new(&program), &screen, home, |command| {
-            command.env("NEARTALK_RELAY", relay.url());
-            pulse.equip(command, number);
-        })?;
+        let mut options = Options {
+            name: theme.to_owned(),
+            home: Some(home),
+            ..Options::default()
+        };
+        options.driver.env("NEARTALK_RELAY", relay.url());
+        pulse.equip(&mut options.driver, number);
+        let window = Window::open(Path::new(&program), &screen, options)?;
         window.resize(width, height)?;
         Ok(Person { window, screen })
     }

@@ -18,7 +18,7 @@ use std::{
 use neartalk_rig::{
     relay::Relay,
     system::System,
-    window::{Home, Screen, Window},
+    window::{Options, Screen, Window},
 };
 
 /// The largest that a package may be, in bytes.
@@ -186,13 +186,10 @@ fn opens_in(system: &System) {
     assert!(!missing.contains("not found"), "{missing}");
     let screen = Screen::start(1280, 900).unwrap();
     let relay = Relay::start(&[]).unwrap();
-    let home = Home::create().unwrap();
-    let program = Path::new(PROGRAM);
-    let window = Window::open_in(system, "Anna", program, &screen, home, |command| {
-        command.env("NEARTALK_RELAY", relay.url());
-        command.env("PULSE_SERVER", "unix:/nonexistent");
-    })
-    .unwrap();
+    let mut options = Options::within(system);
+    options.driver.env("NEARTALK_RELAY", relay.url());
+    options.driver.env("PULSE_SERVER", "unix:/nonexistent");
+    let window = Window::open(Path::new(PROGRAM), &screen, options).unwrap();
     window.press("button", "Choose a place by hand").unwrap();
     window.writes("textbox", "Coordinates", HERE).unwrap();
     window.press("button", "Be here").unwrap();

@@ -24,7 +24,7 @@ use neartalk_rig::{
     pulse::Pulse,
     relay::Relay,
     sound,
-    window::{Home, Screen, Window, key},
+    window::{Home, Options, Screen, Window, key},
 };
 use serde_json::json;
 
@@ -52,25 +52,21 @@ fn relay_at(listen: &str) -> Relay {
     Relay::run(&mut command).unwrap()
 }
 
-fn open(name: &str, screen: &Screen, relay: &Relay) -> Window {
-    open_with(name, screen, relay, Home::create().unwrap(), |_| ())
+/// Somebody's window on a relay.
+fn options(name: &str, relay: &Relay) -> Options {
+    let mut options = Options {
+        name: name.to_owned(),
+        ..Options::default()
+    };
+    options.driver.env("NEARTALK_RELAY", relay.url());
+    // The sound of whoever runs this is none of the test's business.
+    options.driver.env("PULSE_SERVER", "unix:/nonexistent");
+    options
 }
 
-fn open_with(
-    name: &str,
-    screen: &Screen,
-    relay: &Relay,
-    home: Home,
-    prepare: impl FnOnce(&mut Command),
-) -> Window {
+fn open(screen: &Screen, options: Options) -> Window {
     let program = Path::new(env!("CARGO_BIN_EXE_neartalk"));
-    Window::open(name, program, screen, home, |command| {
-        command.env("NEARTALK_RELAY", relay.url());
-        // The sound of whoever runs this is none of the test's business.
-        command.env("PULSE_SERVER", "unix:/nonexistent");
-        prepare(command);
-    })
-    .unwrap()
+    Window::open(program, screen, options).unwrap()
 }
 
 /// Chooses a place by hand, by its coordinates.
@@ -121,8 +117,8 @@ fn couple_at(elsewhere: &str, text: &str) -> Couple {
     let turn = turn();
     let screen = Screen::start(1280, 900).unwrap();
     let relay = relay_at("127.0.0.1:0");
-    let anna = open("Anna", &screen, &relay);
-    let ben = open("Ben", &screen, &relay);
+    let anna = open(&screen, options("Anna", &relay));
+    let ben = open(&screen, options("Ben", &relay));
     begin_at(&anna, HERE);
     begin_at(&ben, elsewhere);
     for window in [&anna, &ben] {
@@ -217,12 +213,11 @@ fn links_are_warned_of_and_panic_leaves_nothing() {
     let screen = Screen::start(1280, 900).unwrap();
     let relay = relay_at("127.0.0.1:0");
     let home = Home::create().unwrap();
-    let folder = home.config();
-    let mut opened = PathBuf::new();
-    let anna = open_with("Anna", &screen, &relay, home, |command| {
-        opened = open_nothing(command, &folder);
-    });
-    let ben = open("Ben", &screen, &relay);
+    let mut started = options("Anna", &relay);
+    let opened = open_nothing(&mut started.driver, &home.config());
+    started.home = Some(home);
+    let anna = open(&screen, started);
+    let ben = open(&screen, options("Ben", &relay));
     for window in [&anna, &ben] {
         begin_at(window, HERE);
     }
@@ -334,9 +329,10 @@ fn what_one_says_the_other_hears_until_one_blocks() {
         });
         let settings = json!({ "voice": voice }).to_string();
         fs::write(folder.join("settings.json"), settings).unwrap();
-        open_with(name, &screen, &relay, home, |command| {
-            pulse.equip_nobody(command);
-        })
+        let mut options = options(name, &relay);
+        pulse.equip_nobody(&mut options.driver);
+        options.home = Some(home);
+        open(&screen, options)
     };
     let anna = person(0, "Anna");
     let ben = person(1, "Ben");

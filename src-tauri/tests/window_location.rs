@@ -23,7 +23,7 @@ use neartalk_rig::{
     pulse::{Player, Pulse, Recorder},
     relay::Relay,
     sound,
-    window::{Home, Screen, Window, key},
+    window::{Home, Options, Screen, Window, key},
 };
 
 /// Somewhere in Berlin.
@@ -52,28 +52,21 @@ fn relay() -> Relay {
     Relay::run(&mut command).unwrap()
 }
 
-/// Opens the window of somebody whose system's bus this is.
-fn open(name: &str, screen: &Screen, relay: &Relay, bus: &Bus) -> Window {
-    open_with(name, screen, relay, bus, |_, _| {})
+/// The window of somebody whose system's bus this is, on a relay.
+fn options(name: &str, relay: &Relay, bus: &Bus) -> Options {
+    let mut options = Options {
+        name: name.to_owned(),
+        ..Options::default()
+    };
+    options.driver.env("NEARTALK_RELAY", relay.url());
+    options.driver.env("PULSE_SERVER", "unix:/nonexistent");
+    options.driver.env("DBUS_SYSTEM_BUS_ADDRESS", bus.address());
+    options
 }
 
-fn open_with(
-    name: &str,
-    screen: &Screen,
-    relay: &Relay,
-    bus: &Bus,
-    prepare: impl FnOnce(&mut Command, &Path),
-) -> Window {
+fn open(screen: &Screen, options: Options) -> Window {
     let program = Path::new(env!("CARGO_BIN_EXE_neartalk"));
-    let home = Home::create().unwrap();
-    let config = home.config();
-    Window::open(name, program, screen, home, |command| {
-        command.env("NEARTALK_RELAY", relay.url());
-        command.env("PULSE_SERVER", "unix:/nonexistent");
-        command.env("DBUS_SYSTEM_BUS_ADDRESS", bus.address());
-        prepare(command, &config);
-    })
-    .unwrap()
+    Window::open(program, screen, options).unwrap()
 }
 
 fn move_to(geoclue: &GeoClue, (lat, lon): (f64, f64)) {
@@ -110,9 +103,9 @@ impl Newcomer {
         ] {
             pulse.control(&[what, &device]).unwrap();
         }
-        let window = open_with(name, screen, relay, &bus, |command, _| {
-            pulse.equip_nobody(command);
-        });
+        let mut options = options(name, relay, &bus);
+        pulse.equip_nobody(&mut options.driver);
+        let window = open(screen, options);
         Self {
             window,
             geoclue,
@@ -262,11 +255,11 @@ fn one_press_leads_to_a_live_place_which_gives_way_to_one_by_hand() {
     let screen = Screen::start(1280, 900).unwrap();
     let (relay, bus) = (relay(), Bus::start().unwrap());
     let geoclue = GeoClue::start(&bus).unwrap();
-    let anna = open("Anna", &screen, &relay, &bus);
+    let anna = open(&screen, options("Anna", &relay, &bus));
     anna.press("button", "Choose a place by hand").unwrap();
     stand_at(&anna, HERE);
 
-    let ben = open("Ben", &screen, &relay, &bus);
+    let ben = open(&screen, options("Ben", &relay, &bus));
     ben.press("button", "Use my location").unwrap();
     ben.reads("Finding where you are").unwrap();
     // The name by which the packages' `.desktop` file is known, so that the desktop knows who asks.
@@ -302,17 +295,20 @@ fn why_there_is_no_place_is_said_and_what_to_do() {
     let _turn = turn();
     let screen = Screen::start(1280, 900).unwrap();
     let (relay, bus) = (relay(), Bus::start().unwrap());
-    let ben = open_with("Ben", &screen, &relay, &bus, |command, folder| {
-        command.env("XDG_CURRENT_DESKTOP", "GNOME");
-        let programs = folder.join("programs");
-        fs::create_dir_all(&programs).unwrap();
-        let settings = programs.join("gnome-control-center");
-        // What it writes to standard error is what the window prints.
-        fs::write(&settings, "#!/bin/sh\necho \"settings at $1\" >&2\n").unwrap();
-        fs::set_permissions(&settings, fs::Permissions::from_mode(0o755)).unwrap();
-        let path = env::var("PATH").unwrap();
-        command.env("PATH", format!("{}:{path}", programs.display()));
-    });
+    let mut options = options("Ben", &relay, &bus);
+    options.driver.env("XDG_CURRENT_DESKTOP", "GNOME");
+    let home = Home::create().unwrap();
+    let programs = home.config().join("programs");
+    fs::create_dir_all(&programs).unwrap();
+    let settings = programs.join("gnome-control-center");
+    // What it writes to standard error is what the window prints.
+    fs::write(&settings, "#!/bin/sh\necho \"settings at $1\" >&2\n").unwrap();
+    fs::set_permissions(&settings, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = env::var("PATH").unwrap();
+    let path = format!("{}:{path}", programs.display());
+    options.driver.env("PATH", path);
+    options.home = Some(home);
+    let ben = open(&screen, options);
     ben.press("button", "Use my location").unwrap();
     ben.reads("This system has no location service. Install GeoClue")
         .unwrap();

@@ -5,8 +5,6 @@ use std::{fs, os::unix::fs::DirBuilderExt, path::PathBuf, process::Command, sync
 use anyhow::Result;
 use tempfile::TempDir;
 
-use crate::bus::Bus;
-
 /// A folder that a program takes for its home, with the folders in it that programs want. It is gone
 /// when nobody lives there any more.
 #[derive(Clone, Debug)]
@@ -44,24 +42,5 @@ impl Home {
         ] {
             command.env(name, self.0.path().join(folder));
         }
-    }
-}
-
-/// What a program is started with.
-#[derive(Debug)]
-pub struct Given {
-    /// Where something may be offered already.
-    pub bus: Bus,
-    /// On its command line.
-    pub arguments: Vec<String>,
-}
-
-impl Given {
-    /// A bus on which nothing is offered, and nothing more.
-    pub(super) fn nothing() -> Result<Self> {
-        Ok(Self {
-            bus: Bus::start()?,
-            arguments: Vec::new(),
-        })
     }
 }

@@ -16,7 +16,7 @@ use neartalk_rig::{
     programs,
     pulse::Pulse,
     relay::Relay,
-    window::{Given, Home, Screen, Window},
+    window::{Home, Options, Screen, Window},
 };
 use serde_json::{Value, json};
 
@@ -116,25 +116,27 @@ impl Desktop {
         if !settings.exists() {
             fs::write(settings, start.settings.to_string()).unwrap();
         }
-        let given = Given {
-            bus: start.bus,
+        let mut options = Options {
+            name: "Anna".to_owned(),
+            home: Some(home),
+            bus: Some(start.bus),
             arguments: start.link.into_iter().collect(),
+            ..Options::default()
         };
-        Window::open_with(given, "Anna", program(), &self.screen, home, |command| {
-            command.env("NEARTALK_RELAY", self.relay.url());
-            match start.pulse {
-                Some(pulse) => pulse.equip_nobody(command),
-                None => {
-                    command.env("PULSE_SERVER", "unix:/nonexistent");
-                }
+        let driver = &mut options.driver;
+        driver.env("NEARTALK_RELAY", self.relay.url());
+        match start.pulse {
+            Some(pulse) => pulse.equip_nobody(driver),
+            None => {
+                driver.env("PULSE_SERVER", "unix:/nonexistent");
             }
-            if start.wayland {
-                // As a program that X shows on a Wayland desktop.
-                command.env("WAYLAND_DISPLAY", "wayland-0");
-                command.env("GDK_BACKEND", "x11");
-            }
-        })
-        .unwrap()
+        }
+        if start.wayland {
+            // As a program that X shows on a Wayland desktop.
+            driver.env("WAYLAND_DISPLAY", "wayland-0");
+            driver.env("GDK_BACKEND", "x11");
+        }
+        Window::open(program(), &self.screen, options).unwrap()
     }
 
     /// Somebody in voice, who says nothing.
