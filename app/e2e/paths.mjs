@@ -691,6 +691,61 @@ const PATHS = {
       await page.getByText("Something new").last().waitFor();
     },
   },
+  "what came while one looked elsewhere begins under a line, until one answers": {
+    scenario: "lively",
+    size: WIDE,
+    async run(page) {
+      const hear = (text) => page.evaluate((said) => window.__scripted.backend.hear(2, said), text);
+      const line = page.locator("main").getByText("New messages", { exact: true });
+      await hear("Seen as it comes");
+      await page.getByText("Seen as it comes").last().waitFor();
+      expect((await line.count()) === 0, "what one sees is called new");
+      await page.evaluate(() => {
+        document.hasFocus = () => false;
+        window.dispatchEvent(new Event("blur"));
+      });
+      await hear("First while away");
+      await hear("Second while away");
+      await line.waitFor();
+      await page.evaluate(() => {
+        delete document.hasFocus;
+        window.dispatchEvent(new Event("focus"));
+      });
+      await hear("Seen again");
+      await page.getByText("Seen again").last().waitFor();
+      const [from, first, before] = await Promise.all(
+        [line, page.getByText("First while away").last(), page.getByText("Seen as it comes").last()].map(
+          (it) => it.boundingBox(),
+        ),
+      );
+      expect(before.y < from.y && from.y < first.y, "the line is elsewhere");
+      await page.getByRole("textbox").fill("Back");
+      await page.keyboard.press("Enter");
+      await line.waitFor({ state: "detached" });
+    },
+  },
+  "whoever comes back to the chat goes on reading where they have not been": {
+    scenario: "lively",
+    size: PHONE,
+    async run(page) {
+      const view = (name) => page.locator("nav").getByRole("button", { name });
+      await view("Around").click();
+      await page.evaluate(() => {
+        for (let i = 1; i <= 30; i += 1) window.__scripted.backend.hear(2, `Number ${i} of many`);
+      });
+      await page.getByText("30 new messages").waitFor({ state: "attached" });
+      await view("Chat").click();
+      await page.getByText("New messages", { exact: true }).waitFor();
+      await page.getByText("Number 1 of many").waitFor();
+      const begins = await page.getByText("Number 1 of many").boundingBox();
+      expect(begins.y > 48 && begins.y < 300, `it begins at ${begins.y}`);
+      await page.getByRole("button", { name: "30 new messages" }).click();
+      await page.getByText("Number 30 of many").waitFor();
+      await page.getByRole("button", { name: "30 new messages" }).waitFor({ state: "detached" });
+      await view("Around").click();
+      expect((await page.getByText("30 new messages").count()) === 0, "what was read is still new");
+    },
+  },
   "a keyboard on the screen covers neither the composer nor Talk": {
     scenario: "lively",
     size: LOW,

@@ -60,6 +60,23 @@ export const STATES = [
   },
   { name: "quiet", says: /7 people within 500 m can read/ },
   { name: "lively", says: /Two seats left, hurry.*Patient Heron is typing/ },
+  {
+    name: "lively",
+    as: "unread",
+    act: async (page) => {
+      await page.evaluate(() => {
+        document.hasFocus = () => false;
+        window.dispatchEvent(new Event("blur"));
+      });
+      await page.evaluate(() => {
+        for (const said of ["The band starts at nine", "Bring a jumper, it gets cold"]) {
+          window.__scripted.backend.hear(4, said);
+        }
+      });
+      await page.getByText("Bring a jumper").last().waitFor();
+    },
+    says: /New messages.*The band starts at nine/,
+  },
   { name: "alone", says: /Nobody within 500 m right now\. 4 people within 1 km/, offers: "Widen to 1 km" },
   { name: "alone-everywhere", says: /You are the first one here/, offers: "Invite" },
   { name: "offline", says: /No connection\. 2 messages wait and will be sent/, offers: "Retry now" },

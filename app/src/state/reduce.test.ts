@@ -132,6 +132,20 @@ describe("messages", () => {
     expect(state.unreadMention).toBe(true);
   });
 
+  it("that come while nobody looks are unread from the first of them, until one answers", () => {
+    const said = (id: string): Event => ({ type: "message", message: message(id) });
+    const looking = { ...initialState(), looking: true };
+    const read = told([said("a")], looking);
+    expect([read.unread, read.unreadFrom]).toEqual([0, null]);
+    const away = told([said("b"), said("c")], { ...read, looking: false });
+    expect([away.unread, away.unreadFrom]).toEqual([2, "b"]);
+    // Whoever looks again has read them, and still sees where they begin.
+    const back = { ...away, looking: true, unread: 0 };
+    expect(told([said("d")], back).unreadFrom).toBe("b");
+    expect(told([said("d")], { ...back, looking: false }).unreadFrom).toBe("d");
+    expect(told([{ type: "queued", id: "e", text: "e" }], back).unreadFrom).toBe(null);
+  });
+
   it("of others are no longer typed once they are there", () => {
     const typing = told([{ type: "typing", peer_id: FOX, active: true }]);
     expect(typing.typing).toEqual([FOX]);

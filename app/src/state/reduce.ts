@@ -76,14 +76,15 @@ export function reduce(state: State, event: Event, now: number): State {
     case "message": {
       const before = state.messages.length;
       const messages = merge(state, [event.message], now);
-      const isNew = messages.length > before;
+      const isUnread = messages.length > before && !state.looking;
       const mentioned = messages.some((m) => m.message.id === event.message.id && m.mentionsMe);
       return {
         ...state,
         messages,
         typing: state.typing.filter((peer) => peer !== event.message.from),
-        unread: state.unread + (isNew ? 1 : 0),
-        unreadMention: state.unreadMention || (isNew && mentioned),
+        unread: state.unread + (isUnread ? 1 : 0),
+        unreadMention: state.unreadMention || (isUnread && mentioned),
+        unreadFrom: isUnread && state.unread === 0 ? event.message.id : state.unreadFrom,
       };
     }
     case "removed": {
@@ -92,7 +93,7 @@ export function reduce(state: State, event: Event, now: number): State {
     }
     case "queued": {
       const others = state.pending.filter((p) => p.id !== event.id);
-      return { ...state, pending: [...others, queued(event.id, event.text)] };
+      return { ...state, pending: [...others, queued(event.id, event.text)], unreadFrom: null };
     }
     case "delayed": {
       const retryAt = now + event.retry_in_ms;

@@ -31,6 +31,18 @@ it("what one person says within a minute is one group", () => {
   ]);
 });
 
+it("what came while nobody looked begins a group, under a line", () => {
+  const rows = rowsOf([shown("a", "x", 0), shown("b", "x", 1), shown("c", "x", 2)], [], "b");
+  expect(shape(rows)).toEqual([
+    ["a", true, true],
+    ["b", true, false],
+    ["c", false, true],
+  ]);
+  expect(rows.map((row) => row.kind === "message" && row.unread)).toEqual([false, true, false]);
+  // With nothing above it there is nothing to set it off from.
+  expect(rowsOf([shown("a", "x", 0)], [], "a")[0]).toMatchObject({ unread: false });
+});
+
 it("another person, name or distance begins another group", () => {
   const rows = rowsOf(
     [

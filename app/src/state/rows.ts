@@ -2,20 +2,25 @@ import type { Pending, ShownMessage } from "./state";
 
 /** One line of the chat. */
 export type Row =
-  | { kind: "message"; key: string; shown: ShownMessage; first: boolean; last: boolean }
+  | { kind: "message"; key: string; shown: ShownMessage; first: boolean; last: boolean; unread: boolean }
   | { kind: "pending"; key: string; pending: Pending; first: boolean; last: boolean };
 
 const MINUTE_MS = 60_000;
 
-/** Messages in their order, then those that wait; grouped by person and minute. */
-export function rowsOf(messages: readonly ShownMessage[], pending: readonly Pending[]): Row[] {
+/** Messages in their order, then those that wait; grouped by person and minute, and anew where the unread begin. */
+export function rowsOf(
+  messages: readonly ShownMessage[],
+  pending: readonly Pending[],
+  unreadFrom: string | null = null,
+): Row[] {
   const rows: Row[] = [];
   messages.forEach((shown, index) => {
     const before = messages[index - 1];
-    const first = before === undefined || !together(before, shown);
+    const unread = before !== undefined && shown.message.id === unreadFrom;
+    const first = before === undefined || unread || !together(before, shown);
     const previous = rows.at(-1);
     if (!first && previous) previous.last = false;
-    rows.push({ kind: "message", key: shown.message.id, shown, first, last: true });
+    rows.push({ kind: "message", key: shown.message.id, shown, first, last: true, unread });
   });
   pending.forEach((one, index) => {
     const previous = rows.at(-1);

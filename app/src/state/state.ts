@@ -108,9 +108,13 @@ export interface State {
   notices: ShownNotice[];
   /** Counts upwards; the next notice's id. */
   nextNotice: number;
-  /** Messages that came while the chat was not in sight. */
+  /** Whether the person looks at the newest of the chat: what comes then is read. */
+  looking: boolean;
+  /** Messages that came while nobody looked. */
   unread: number;
   unreadMention: boolean;
+  /** The first of them, where a line stands; it stays when they are read, until one answers or more come. */
+  unreadFrom: MessageId | null;
 }
 
 export const DEFAULT_VOICE: VoiceSettings = {
@@ -213,8 +217,10 @@ export function initialState(): State {
     device: { input: null, output: null },
     notices: [],
     nextNotice: 1,
+    looking: false,
     unread: 0,
     unreadMention: false,
+    unreadFrom: null,
   };
 }
 

@@ -79,9 +79,9 @@ export function dismiss(id: number): void {
   useApp.setState((state) => ({ notices: state.notices.filter((n) => n.id !== id) }));
 }
 
-export function seen(): void {
-  const { unread, unreadMention } = useApp.getState();
-  if (unread > 0 || unreadMention) useApp.setState({ unread: 0, unreadMention: false });
+/** The person begins to look at the newest of the chat, or looks elsewhere. */
+export function look(looking: boolean): void {
+  useApp.setState(looking ? { looking, unread: 0, unreadMention: false } : { looking });
 }
 
 // ---- chat ----------------------------------------------------------------------------------------
@@ -148,9 +148,9 @@ function takeSettings(settings: Settings): void {
 /** Everything is forgotten at once, without a question. */
 export async function panic(): Promise<void> {
   // The screen first: whoever looks over a shoulder must see nothing, whatever the shell still does.
-  const { app } = useApp.getState();
+  const { app, looking } = useApp.getState();
   useApp.setState(
-    { ...initialState(), ready: true, app: { ...initialState().app, platform: app.platform } },
+    { ...initialState(), ready: true, looking, app: { ...initialState().app, platform: app.platform } },
     true,
   );
   useUi.setState(useUi.getInitialState(), true);

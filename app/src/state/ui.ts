@@ -24,6 +24,8 @@ export interface Ui {
   /** What is put into the composer from outside of it, and asks for the focus. */
   inserted: number;
   reply: { username: string; text: string } | null;
+  /** The newest message is in sight, where messages are. */
+  atEnd: boolean;
   /** What voice shows of one stands beside Talk, where whoever presses it reads it. */
   addressSaid: boolean;
   /** Talk is held, or has been locked. */
@@ -38,6 +40,7 @@ export const useUi = create<Ui>()(() => ({
   draft: "",
   inserted: 0,
   reply: null,
+  atEnd: true,
   addressSaid: false,
   talk: "idle",
   hovered: null,

@@ -1,10 +1,21 @@
 import { ArrowDown } from "lucide-react";
-import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
+import {
+  Fragment,
+  lazy,
+  Suspense,
+  useCallback,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+} from "react";
 import { Virtualizer, type VirtualizerHandle } from "virtua";
 import { distance } from "../lib/format";
 import { type Row, rowsOf } from "../state/rows";
-import { seen, useApp } from "../state/store";
-import { useWords } from "./hooks";
+import { look, useApp } from "../state/store";
+import { useUi } from "../state/ui";
+import { useAttention, useWords } from "./hooks";
 import { type MenuRequest, MessageRow, PendingRow } from "./Message";
 import { FirstRun, StatusBanner, StatusCard, useStatus } from "./Status";
 
@@ -59,12 +70,13 @@ function Messages() {
   const { t } = useWords();
   const messages = useApp((s) => s.messages);
   const pending = useApp((s) => s.pending);
-  const rows = useMemo(() => rowsOf(messages, pending), [messages, pending]);
+  const unread = useApp((s) => s.unread);
+  const unreadFrom = useApp((s) => s.unreadFrom);
+  const rows = useMemo(() => rowsOf(messages, pending, unreadFrom), [messages, pending, unreadFrom]);
   const scroller = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
   const atEnd = useRef(true);
-  const [away, setAway] = useState(false);
-  const [news, setNews] = useState(0);
+  const away = useUi((s) => !s.atEnd);
   const [menu, setMenu] = useState<MenuRequest | null>(null);
   const edges = useRef({ first: "", last: "", count: 0 });
 
@@ -77,19 +89,35 @@ function Messages() {
     list.current?.scrollToIndex(edges.current.count - 1, { align: "end" });
   }, []);
 
+  const stay = useCallback((near: boolean) => {
+    atEnd.current = near;
+    useUi.setState({ atEnd: near });
+  }, []);
+  const onScroll = useCallback(() => {
+    const element = scroller.current;
+    if (element) stay(element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX);
+  }, [stay]);
+  useEffect(() => () => useUi.setState({ atEnd: true }), []);
+
   useLayoutEffect(() => {
     const before = edges.current;
     const grew = before.last !== last && rows.length > 0;
-    const added = Math.max(0, rows.length - before.count);
     edges.current = { first, last, count: rows.length };
     const own = rows.at(-1)?.kind === "pending";
-    if (grew && (atEnd.current || own)) {
-      atEnd.current = true;
+    // Whoever comes back goes on reading where they have not been.
+    const line =
+      before.count === 0 && useApp.getState().unread > 0
+        ? rows.findIndex((row) => row.kind === "message" && row.unread)
+        : -1;
+    if (line > 0) {
+      stay(false);
+      list.current?.scrollToIndex(line, { align: "start" });
+      requestAnimationFrame(onScroll);
+    } else if (grew && (atEnd.current || own)) {
+      stay(true);
       toEnd();
-    } else if (grew && before.last !== "") {
-      setNews((count) => count + added);
     }
-  }, [rows, first, last, toEnd]);
+  }, [rows, first, last, toEnd, stay, onScroll]);
 
   // A keyboard that opens, or a reply that grows, must not hide the newest.
   useEffect(() => {
@@ -101,18 +129,6 @@ function Messages() {
     observer.observe(element);
     return () => observer.disconnect();
   }, [toEnd]);
-
-  const onScroll = () => {
-    const element = scroller.current;
-    if (!element) return;
-    const near = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX;
-    atEnd.current = near;
-    setAway(!near);
-    if (near) {
-      setNews(0);
-      seen();
-    }
-  };
 
   const focusRow = (index: number) => {
     list.current?.scrollToIndex(index, { align: "nearest" });
@@ -154,14 +170,16 @@ function Messages() {
         >
           {(row: Row, index: number) =>
             row.kind === "message" ? (
-              <MessageRow
-                key={row.key}
-                index={index}
-                shown={row.shown}
-                first={row.first}
-                last={row.last}
-                onMenu={setMenu}
-              />
+              <Fragment key={row.key}>
+                {row.unread && <UnreadLine />}
+                <MessageRow
+                  index={index}
+                  shown={row.shown}
+                  first={row.first}
+                  last={row.last}
+                  onMenu={setMenu}
+                />
+              </Fragment>
             ) : (
               <PendingRow key={row.key} index={index} pending={row.pending} last={row.last} />
             )
@@ -175,7 +193,7 @@ function Messages() {
           onClick={toEnd}
         >
           <ArrowDown size={18} aria-hidden="true" />
-          {news > 0 ? t("chat.new", { count: news }) : t("chat.to_end")}
+          {unread > 0 ? t("chat.new", { count: unread }) : t("chat.to_end")}
         </button>
       )}
       {menu && (
@@ -184,6 +202,18 @@ function Messages() {
         </Suspense>
       )}
     </div>
+  );
+}
+
+/** Above the first message that came while nobody looked. */
+function UnreadLine() {
+  const { t } = useWords();
+  return (
+    <p className="mx-auto flex w-full max-w-[46rem] items-center gap-3 pt-3 text-s font-semibold text-speak-text">
+      <span aria-hidden="true" className="h-px grow bg-speak-text" />
+      {t("chat.unread")}
+      <span aria-hidden="true" className="h-px grow bg-speak-text" />
+    </p>
   );
 }
 
@@ -209,10 +239,12 @@ function TypingLine() {
   );
 }
 
-/** The chat is in sight, so nothing in it is unread. */
+/** What the person looks at is read as it comes. */
 export function useChatInSight(inSight: boolean): void {
-  const unread = useApp((s) => s.unread);
+  const attention = useAttention();
+  const atEnd = useUi((s) => s.atEnd);
   useEffect(() => {
-    if (inSight && unread > 0 && !document.hidden) seen();
-  }, [inSight, unread]);
+    // The list may have found just now that there is more below.
+    look(inSight && attention && atEnd && useUi.getState().atEnd);
+  }, [inSight, attention, atEnd]);
 }

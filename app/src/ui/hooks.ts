@@ -67,6 +67,21 @@ export const useLow = (): boolean => useMedia("(max-height: 420px)");
 
 export const useWide = (): boolean => useMedia("(min-width: 900px)");
 
+/** Whether the window is in front and in sight, as far as it knows. */
+export function useAttention(): boolean {
+  return useSyncExternalStore(
+    (listener) => {
+      for (const type of ["focus", "blur"]) window.addEventListener(type, listener);
+      document.addEventListener("visibilitychange", listener);
+      return () => {
+        for (const type of ["focus", "blur"]) window.removeEventListener(type, listener);
+        document.removeEventListener("visibilitychange", listener);
+      };
+    },
+    () => !document.hidden && document.hasFocus(),
+  );
+}
+
 /** Translation, with the language that is spoken. */
 export function useWords() {
   const { t, i18n } = useTranslation();
