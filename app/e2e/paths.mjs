@@ -213,6 +213,52 @@ const PATHS = {
       expect((await page.getByRole("textbox").inputValue()) === "a b", "Space can't be typed");
     },
   },
+  "what is typed with nothing to take it goes to the composer, and so does what is pasted": {
+    scenario: "lively",
+    size: WIDE,
+    context: { permissions: ["clipboard-read", "clipboard-write"] },
+    async run(page) {
+      const composer = page.getByRole("textbox");
+      await page.getByText("Two seats left, hurry").click();
+      await page.keyboard.type("On my way");
+      expect((await composer.inputValue()) === "On my way", await composer.inputValue());
+      await composer.fill("");
+      await page.getByText("Two seats left, hurry").click({ button: "right" });
+      await page.getByRole("menuitem", { name: "Copy text" }).click();
+      await page.getByText("Copied.").waitFor();
+      await page.locator("section[aria-label=Messages]").focus();
+      await page.keyboard.press("Control+v");
+      expect((await composer.inputValue()) === "Two seats left, hurry", await composer.inputValue());
+      // What lies over the chat has keys of its own, and so has a list.
+      await composer.fill("");
+      await page.getByRole("button", { name: "Settings" }).click();
+      await page.getByRole("dialog").waitFor();
+      await page.keyboard.press("x");
+      await page.keyboard.press("Escape");
+      expect((await composer.inputValue()) === "", "a letter goes through what lies over the chat");
+    },
+  },
+  "in voice a key mutes and another deafens, also while one types, and the buttons say which": {
+    scenario: "lively",
+    size: WIDE,
+    async run(page) {
+      await page.keyboard.press("Control+Shift+KeyM");
+      expect(!types(await asked(page)).includes("voice_mute"), "it mutes where there is no voice");
+      await page.evaluate(() => window.__scripted.backend.command({ type: "voice_join" }));
+      await advance(page, 800);
+      const mute = page.getByRole("button", { name: "Mute", exact: true });
+      expect((await mute.getAttribute("title")) === "Mute (Ctrl+Shift+M)", "the button does not say so");
+      await page.getByRole("textbox").focus();
+      await page.keyboard.press("Control+Shift+KeyM");
+      await page.getByRole("button", { name: "Unmute", exact: true }).waitFor();
+      await page.keyboard.press("Control+Shift+KeyM");
+      await mute.waitFor();
+      await page.keyboard.press("Control+Shift+KeyD");
+      await page.getByRole("button", { name: "Listen again" }).waitFor();
+      expect(last(await asked(page), "voice_deafen")?.deafened === true, "it does not deafen");
+      expect((await page.getByRole("textbox").inputValue()) === "", "it types");
+    },
+  },
   "a key of one's own talks also while one types": {
     scenario: "own-key",
     size: WIDE,

@@ -1,8 +1,8 @@
 import { AudioLines, MessageCircle, Radar } from "lucide-react";
 import { lazy, Suspense, useCallback, useEffect } from "react";
 import { chosenLanguage, speak } from "./i18n";
-import { comboOf } from "./lib/keys";
-import { attempt, panic, talkDown, talkUp, useApp, world } from "./state/store";
+import { comboOf, DEAFEN_KEY, MUTE_KEY } from "./lib/keys";
+import { attempt, command, panic, talkDown, talkUp, useApp, world } from "./state/store";
 import { type Tab, useUi } from "./state/ui";
 import { AddressNote } from "./ui/AddressNote";
 import { Chat, useChatInSight } from "./ui/Chat";
@@ -195,10 +195,38 @@ function lastOf(combo: string): string {
   return combo.slice(combo.lastIndexOf("+") + 1);
 }
 
-/** Space talks, wherever nothing else wants it; Ctrl+Shift+X erases everything. */
+/** Mutes or deafens, in voice, by its key; false if it is another. */
+function actInVoice({ code }: KeyboardEvent): boolean {
+  const { voice } = useApp.getState();
+  if (voice.phase === "off") return false;
+  if (code === MUTE_KEY.code) command({ type: "voice_mute", muted: !voice.muted });
+  else if (code === DEAFEN_KEY.code) command({ type: "voice_deafen", deafened: !voice.deafened });
+  else return false;
+  return true;
+}
+
+/** Whether what is typed, or pasted, has no place to go yet; menus and sheets have keys of their own. */
+function isAtLarge(event: KeyboardEvent): boolean {
+  if (useUi.getState().sheet || event.isComposing || event.altKey) return false;
+  const writes = event.ctrlKey || event.metaKey ? event.code === "KeyV" : [...event.key].length === 1;
+  return (
+    writes &&
+    event.key !== " " &&
+    !(
+      event.target instanceof HTMLElement &&
+      event.target.closest("input, textarea, select, [role=menu], [role=dialog]")
+    )
+  );
+}
+
+/**
+ * Space talks, wherever nothing else wants it; Ctrl+Shift+X erases everything, with M it mutes and with D it deafens.
+ * Letters go to the composer.
+ */
 function useKeys(): void {
   const down = useCallback((event: KeyboardEvent) => {
-    if (event.ctrlKey && event.shiftKey && event.code === "KeyX") {
+    const ctrlShift = event.ctrlKey && event.shiftKey;
+    if (ctrlShift && event.code === "KeyX") {
       event.preventDefault();
       void panic();
       return;
@@ -210,6 +238,11 @@ function useKeys(): void {
       if (!event.repeat && located) talkDown();
       return;
     }
+    if (ctrlShift && !event.altKey && !event.repeat && actInVoice(event)) {
+      event.preventDefault();
+      return;
+    }
+    if (isAtLarge(event)) document.querySelector("textarea")?.focus();
     if (event.code !== "Space" || event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
     if (isBusy(event.target) || !located) return;
     event.preventDefault();

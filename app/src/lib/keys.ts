@@ -15,3 +15,19 @@ export function comboOf(event: KeyboardEvent): string {
   parts.push(event.code.replace(/^(Key|Digit)/, ""));
   return parts.join("+");
 }
+
+/** Keys that do what a button does, as they are shown and as assistive technology says them. */
+export interface KeyCombo {
+  code: string;
+  shown: string;
+  spoken: string;
+}
+
+const withCtrlAndShift = (letter: string): KeyCombo => ({
+  code: `Key${letter}`,
+  shown: `Ctrl+Shift+${letter}`,
+  spoken: `Control+Shift+${letter}`,
+});
+
+export const MUTE_KEY = withCtrlAndShift("M");
+export const DEAFEN_KEY = withCtrlAndShift("D");

@@ -1,6 +1,7 @@
 import { AudioLines, HeadphoneOff, Headphones, Mic, MicOff, PhoneOff, SlidersHorizontal } from "lucide-react";
 import { useRef, useState } from "react";
 import type { DeviceStatus } from "../backend/types";
+import { DEAFEN_KEY, MUTE_KEY } from "../lib/keys";
 import type { MicTrouble } from "../state/quality";
 import type { State } from "../state/state";
 import { command, leaveVoice, talkDown, talkLock, talkToggle, talkUp, useApp } from "../state/store";
@@ -218,6 +219,7 @@ export function VoiceDock({ big = false }: { big?: boolean }) {
             </IconButton>
             <IconButton
               label={voice.muted ? t("voice.unmute") : t("voice.mute")}
+              keys={MUTE_KEY}
               pressed={voice.muted}
               tone={voice.muted ? "off" : "usual"}
               onClick={() => command({ type: "voice_mute", muted: !voice.muted })}
@@ -231,6 +233,7 @@ export function VoiceDock({ big = false }: { big?: boolean }) {
           <span className="flex flex-1 justify-start gap-1">
             <IconButton
               label={voice.deafened ? t("voice.undeafen") : t("voice.deafen")}
+              keys={DEAFEN_KEY}
               pressed={voice.deafened}
               tone={voice.deafened ? "off" : "usual"}
               onClick={() => command({ type: "voice_deafen", deafened: !voice.deafened })}

@@ -1,6 +1,7 @@
 import * as RadixSlider from "@radix-ui/react-slider";
 import type { ButtonHTMLAttributes, ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import type { KeyCombo } from "../lib/keys";
 
 type Look = "primary" | "quiet" | "plain" | "warning" | "danger";
 
@@ -38,12 +39,15 @@ const TONES = {
 export function IconButton({
   label,
   children,
+  keys,
   pressed,
   tone = "usual",
   className = "",
   ...rest
 }: Omit<ButtonHTMLAttributes<HTMLButtonElement>, "aria-label" | "title"> & {
   label: string;
+  /** A key that does the same. */
+  keys?: KeyCombo;
   tone?: keyof typeof TONES;
   pressed?: boolean;
   children: ReactNode;
@@ -52,7 +56,8 @@ export function IconButton({
     <button
       type="button"
       aria-label={label}
-      title={label}
+      title={keys ? `${label} (${keys.shown})` : label}
+      aria-keyshortcuts={keys?.spoken}
       {...(pressed !== undefined && { "aria-pressed": pressed })}
       className={`grid size-11 shrink-0 place-items-center rounded-full transition-colors disabled:opacity-40 ${TONES[tone]} ${className}`}
       {...rest}

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import { comboOf, isModifier } from "../../../lib/keys";
+import { comboOf, DEAFEN_KEY, isModifier, MUTE_KEY } from "../../../lib/keys";
 import { saveSettings, useApp } from "../../../state/store";
 import { useWords } from "../../hooks";
 import { Button } from "../../kit";
@@ -39,6 +39,9 @@ export function TalkKey({ everywhere }: { everywhere: boolean }) {
           </Button>
         )}
       </div>
+      <p className="pt-1 text-s text-text-3">
+        {t("settings.mute_keys", { mute: MUTE_KEY.shown, deafen: DEAFEN_KEY.shown })}
+      </p>
     </div>
   );
 }
