@@ -238,6 +238,18 @@ const PATHS = {
       expect((await composer.inputValue()) === "", "a letter goes through what lies over the chat");
     },
   },
+  "of a reply the words are copied, not what they answer": {
+    scenario: "lively",
+    size: WIDE,
+    context: { permissions: ["clipboard-read", "clipboard-write"] },
+    async run(page) {
+      await page.getByText("Thanks, I nearly leant on it").click({ button: "right" });
+      await page.getByRole("menuitem", { name: "Copy text" }).click();
+      await page.getByText("Copied.").waitFor();
+      const copied = await page.evaluate(() => navigator.clipboard.readText());
+      expect(copied === "Thanks, I nearly leant on it", `copied is ${copied}`);
+    },
+  },
   "in voice a key mutes and another deafens, also while one types, and the buttons say which": {
     scenario: "lively",
     size: WIDE,

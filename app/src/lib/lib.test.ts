@@ -25,7 +25,7 @@ import {
   project,
   unproject,
 } from "./place";
-import { lengthOf, pieces, quoteOf, splitQuote } from "./text";
+import { isEmojiOnly, lengthOf, pieces, quoteOf, splitQuote } from "./text";
 import { isUsername } from "./username";
 
 const person = (min: number) => ({
@@ -208,6 +208,13 @@ describe("texts", () => {
 
   it("that are nothing but a quote are text", () => {
     expect(splitQuote("> alone").rest).toBe("> alone");
+  });
+
+  it("a few emoji and nothing else are to be looked at", () => {
+    for (const text of ["🎉", "👍🏽 👩‍👩‍👧", "🇩🇪🇫🇷", "❤️", " 😀😀😀😀😀😀 "])
+      expect(isEmojiOnly(text)).toBe(true);
+    for (const text of ["", "  ", "1", "*", "🎉 now", "😀😀😀😀😀😀😀"])
+      expect(isEmojiOnly(text)).toBe(false);
   });
 
   it("are counted as the relay does: characters, not bytes", () => {

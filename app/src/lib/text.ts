@@ -94,6 +94,17 @@ export function splitQuote(text: string): Quoted & { quote: string } {
   };
 }
 
+const SIGN = String.raw`\p{Extended_Pictographic}[\p{Emoji_Modifier}\uFE0F]*`;
+const SIGNS = new RegExp(
+  String.raw`^(?:\s*(?:\p{Regional_Indicator}{2}|${SIGN}(?:\u200D${SIGN})*)){1,6}\s*$`,
+  "u",
+);
+
+/** Whether a text is a few emoji and nothing else, which are meant to be looked at rather than read. */
+export function isEmojiOnly(text: string): boolean {
+  return SIGNS.test(text);
+}
+
 /** Characters as the relay counts them: code points, after trimming. */
 export function lengthOf(text: string): number {
   return [...text.trim()].length;

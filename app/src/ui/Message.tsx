@@ -3,7 +3,7 @@ import { memo, type PointerEvent, useMemo, useRef, useState } from "react";
 import type { ChatMessage } from "../backend/types";
 import { age, band, remaining } from "../lib/format";
 import { tagOf } from "../lib/glyph";
-import { pieces, splitQuote } from "../lib/text";
+import { isEmojiOnly, pieces, splitQuote } from "../lib/text";
 import { DEFAULT_LIMITS, type Pending, type ShownMessage } from "../state/state";
 import { discard, now, replyTo, sendAgain, useApp } from "../state/store";
 import { show } from "../state/ui";
@@ -48,7 +48,7 @@ function Text({ text }: { text: string }) {
           <span className="line-clamp-2 break-words">{quote}</span>
         </blockquote>
       )}
-      <span className="break-words whitespace-pre-wrap" dir="auto">
+      <span className={`break-words whitespace-pre-wrap ${isEmojiOnly(rest) ? "text-xl" : ""}`} dir="auto">
         {pieces(rest, names, own).map((piece, index) => {
           const key = `${index}-${piece.text}`;
           switch (piece.kind) {

@@ -1,7 +1,8 @@
 import * as Menu from "@radix-ui/react-dropdown-menu";
 import { AtSign, Copy, Flag, Reply, User } from "lucide-react";
 import { type ReactNode, useEffect, useRef } from "react";
-import { mention, replyTo, say } from "../state/store";
+import { splitQuote } from "../lib/text";
+import { mention, refuse, replyTo, say } from "../state/store";
 import { show } from "../state/ui";
 import { useWords } from "./hooks";
 import type { MenuRequest } from "./Message";
@@ -52,7 +53,9 @@ export default function MessageMenu({ request, onClose }: { request: MenuRequest
               mention(message.username),
             )}
           {item(<Copy size={18} />, t("chat.copy"), () => {
-            void navigator.clipboard.writeText(message.text).then(() => say({ kind: "copied" }));
+            // What was said, without the words that it answers.
+            const { rest } = splitQuote(message.text);
+            navigator.clipboard.writeText(rest).then(() => say({ kind: "copied" }), refuse);
           })}
           {!message.own &&
             item(<User size={18} />, t("chat.person", { name: message.username }), () =>
