@@ -1,6 +1,6 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
-import { now } from "../state/store";
+import { now, useApp } from "../state/store";
 
 interface Ticker {
   listeners: Set<() => void>;
@@ -67,8 +67,9 @@ export const useLow = (): boolean => useMedia("(max-height: 420px)");
 
 export const useWide = (): boolean => useMedia("(min-width: 900px)");
 
-/** Whether the window is in front and in sight, as far as it knows. */
+/** Whether the window is in sight and, where there are others, in front, as far as it knows. */
 export function useAttention(): boolean {
+  const alone = useApp((s) => s.app.platform === "android" || s.app.platform === "ios");
   return useSyncExternalStore(
     (listener) => {
       for (const type of ["focus", "blur"]) window.addEventListener(type, listener);
@@ -78,7 +79,7 @@ export function useAttention(): boolean {
         document.removeEventListener("visibilitychange", listener);
       };
     },
-    () => !document.hidden && document.hasFocus(),
+    () => !document.hidden && (alone || document.hasFocus()),
   );
 }
 
