@@ -375,6 +375,36 @@ async fn a_relay_that_dies_ends_no_call_and_one_that_comes_back_begins_it_anew()
     b.hears_tone(0).await;
 }
 
+/// Each relay has a TURN server inside, and none carries to another's.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_on_two_relays_who_hide_their_addresses_hear_each_other() {
+    let _turn = turn().await;
+    let redis = neartalk_rig::redis::Redis::start(&[]).unwrap();
+    let url = redis.url();
+    let relays = [0, 1].map(|_| {
+        let flags = ["--redis-url", &url, "--turn-listen", "127.0.0.1:0"];
+        Relay::start(&flags).unwrap()
+    });
+    let mut people = Vec::new();
+    for (number, relay) in relays.iter().enumerate() {
+        let hides = |config: &mut EngineConfig| config.voice.hide_address = true;
+        let person = Person::start_with(relay, number, hides).await;
+        person.send(Command::VoiceJoin).await;
+        people.push(person);
+    }
+    let [a, b] = &mut people[..] else {
+        unreachable!();
+    };
+    a.hears_tone(1).await;
+    b.hears_tone(0).await;
+    let relayed = |event: &Event| match event {
+        Event::VoiceQuality { people } => people.iter().find_map(|person| person.relayed),
+        _ => None,
+    };
+    assert!(a.wait("how sound comes", relayed).await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_nothing_to_talk_into_one_listens_and_nobody_to_relay_over_is_said() {
     let _turn = turn().await;

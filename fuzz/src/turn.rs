@@ -6,7 +6,7 @@ use neartalk_relay::{
     metrics::TurnMetrics,
     turn::{
         TurnSecret,
-        relay::{Bandwidth, Core, Endpoint, External, Limits, UserId, Username},
+        relay::{Bandwidth, Core, Endpoint, External, Limits, Secrets, UserId, Username},
     },
 };
 use neartalk_shared::Timestamp;
@@ -34,7 +34,8 @@ const REALM: &str = "neartalk";
 
 struct World {
     core: Core,
-    secret: TurnSecret,
+    /// What each of the two's credentials are signed with.
+    secrets: [TurnSecret; 2],
     users: [UserId; 2],
     clients: [Endpoint; 3],
     /// Where each of the two was last said to be reached.
@@ -64,7 +65,10 @@ pub fn check(mut data: &[u8]) {
             ),
             4 => world.set_up(),
             5 => world.wait(Duration::from_secs(who as u64 * 4)),
-            6 => world.core.forbid(world.users[who % 2]),
+            6 if who.is_multiple_of(2) => world.core.forbid(world.users[0]),
+            6 => world
+                .core
+                .forbid_guest(world.users[1], world.now + Duration::from_secs(3_000)),
             _ => world.core.allow(world.users[who % 2]),
         }
     }
@@ -74,7 +78,12 @@ pub fn check(mut data: &[u8]) {
 impl World {
     fn new() -> Self {
         let mut rng = StdRng::seed_from_u64(1);
-        let secret: TurnSecret = "hush".parse().expect("it is not empty");
+        let [own, guests] = ["north wind", "south wind"].map(|secret| {
+            let secret: TurnSecret = secret.parse().expect("it is not empty");
+            secret
+        });
+        // One of the two is another relay's.
+        let secrets = [own.clone(), guests.clone()];
         let external = External::at(
             "198.51.100.7".parse().ok(),
             "2001:db8::7".parse().ok(),
@@ -90,20 +99,18 @@ impl World {
         let mut core = Core::new(
             external,
             limits,
-            secret.clone(),
+            Secrets { own, guests },
             rng,
             TurnMetrics::default(),
         );
-        for user in users {
-            core.allow(user);
-        }
+        core.allow(users[0]);
         let clients = CLIENTS.map(|address| Endpoint {
             socket: 0,
             address: address.parse().expect("it is an address"),
         });
         Self {
             core,
-            secret,
+            secrets,
             users,
             clients,
             relayed: [None; 2],
@@ -161,7 +168,7 @@ impl World {
         let username = username.to_string();
         let key = LongTermKeyCredentials::new(
             username.clone(),
-            self.secret.credential(&username),
+            self.secrets[who].credential(&username),
             REALM.to_owned(),
         )
         .make_key(IntegrityAlgorithm::Sha1);

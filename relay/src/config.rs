@@ -374,6 +374,7 @@ impl Config {
             prefix: self.redis_prefix.clone(),
             lease: self.redis_lease,
             message_ttl: self.message_ttl,
+            turn: None,
             limits: self.addresses(),
         })
     }

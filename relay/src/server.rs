@@ -180,7 +180,7 @@ impl Server {
             turn,
         } = self;
         let clock = Clock::start();
-        let redis = config.redis();
+        let mut redis = config.redis();
         let metrics = Arc::new(Metrics::new());
         let rng = StdRng::from_rng(&mut rand::rng());
         let mut room = Room::new(room, rng, metrics.room.clone());
@@ -188,6 +188,9 @@ impl Server {
         if let Some(turn) = turn {
             let turn = turn.spawn(config.turn_ttl, clock, metrics.turn.clone())?;
             room.issue_turn_credentials(turn.issuer);
+            if let Some(redis) = &mut redis {
+                redis.turn = Some(turn.shared);
+            }
             turn_ended = Some(turn.ended);
         }
         let turn_ended = async {

@@ -11,6 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
 use neartalk_shared::{PeerId, Timestamp, frame::IceServer};
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use thiserror::Error;
 
@@ -74,7 +75,8 @@ fn is_server(s: &str) -> bool {
 }
 
 /// What relay and TURN server share. It shows itself to nobody else.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct TurnSecret(String);
 
 /// Nothing but blanks.

@@ -189,10 +189,8 @@ impl<L: Link> Room<L> {
     /// Somebody of another relay is gone.
     pub(super) fn remove_away(&mut self, slot: Slot, reason: LeftReason) {
         self.end_voice(slot);
-        if let Some(issuer) = &mut self.turn_issuer {
-            // Their calls through this relay have lived on while they were in sight.
-            issuer.end(self.sessions[slot].peer_id);
-        }
+        // Their calls over TURN have lived on while they were in sight.
+        self.end_turn(self.sessions[slot].peer_id);
         if reason == LeftReason::Banned {
             let peer_id = self.sessions[slot].peer_id;
             self.history.forget(&peer_id);

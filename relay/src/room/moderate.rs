@@ -124,9 +124,7 @@ impl<L: Link> Room<L> {
                 reference: None,
             },
         );
-        if let Some(issuer) = &mut self.turn_issuer {
-            issuer.end(peer_id);
-        }
+        self.end_turn(peer_id);
         self.displace(slot, LeftReason::Banned);
         self.detach(slot, Some(CloseCode::Banned), now);
         self.refresh_deadline(slot);

@@ -57,6 +57,11 @@ impl<L: Link> Room<L> {
                     self.answer_stored(&id, reached_others, now);
                 }
             }
+            News::TurnServers(servers) => {
+                if let Some(issuer) = &mut self.turn_issuer {
+                    issuer.meet(servers);
+                }
+            }
             News::Letter(node, letter) => self.read_letter(node, letter, now),
             News::Undeliverable(from) => self.refuse_signal(from),
             News::Key(day, key) => self.moderation.share_key(day, key),
@@ -306,6 +311,11 @@ impl<L: Link> Room<L> {
             // These are for the store.
             Letter::Ask { .. } | Letter::Answer { .. } | Letter::Ban { .. } => {}
             Letter::Ruling(ruling) => self.follow(*ruling, now),
+            Letter::TurnEnded(ended) => {
+                if let Some(issuer) = &mut self.turn_issuer {
+                    issuer.end_guest(ended);
+                }
+            }
         }
     }
 

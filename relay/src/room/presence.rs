@@ -222,9 +222,7 @@ impl<L: Link> Room<L> {
                 self.metrics.store_expire.increment(1);
             }
             if session_ended {
-                if let Some(issuer) = &mut self.turn_issuer {
-                    issuer.end(self.sessions[slot].peer_id);
-                }
+                self.end_turn(self.sessions[slot].peer_id);
                 self.unsettle(slot);
                 self.sessions.retire(slot);
                 self.metrics.store_expire.increment(1);

@@ -39,7 +39,7 @@ impl<L: Link> Room<L> {
         let turn = self.settings.turn.as_ref();
         let turn = turn.map(|turn| turn.ice_server(peer_id, now));
         let inside = self.turn_issuer.as_mut();
-        let inside = inside.map(|issuer| issuer.ice_servers(peer_id, now));
+        let inside = inside.map(|issuer| issuer.ice_servers(peer_id, &spot, now));
         let ready = ServerFrame::VoiceReady {
             ice_servers: self
                 .settings
@@ -86,6 +86,21 @@ impl<L: Link> Room<L> {
     pub(super) fn voice_leave(&mut self, slot: Slot) {
         self.end_voice(slot);
         self.sessions[slot].voice_missed.clear();
+    }
+
+    /// Takes from a session what it was given of TURN servers, here and on other relays.
+    pub(super) fn end_turn(&mut self, peer_id: PeerId) {
+        let Some(issuer) = &mut self.turn_issuer else {
+            return;
+        };
+        let ended = issuer.end(peer_id);
+        if let Some(mirror) = &mut self.mirror {
+            mirror.changes.extend(
+                ended
+                    .into_iter()
+                    .map(|(node, ended)| Change::Letter(node, Box::new(Letter::TurnEnded(ended)))),
+            );
+        }
     }
 
     /// Takes somebody out of voice. What they have no socket for they are told when they join again.

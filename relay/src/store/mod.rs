@@ -10,7 +10,7 @@ pub mod redis;
 pub mod region;
 pub mod wire;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use neartalk_shared::{PeerId, Timestamp, frame::LeftReason, http::StoreKind};
 use tokio::sync::oneshot;
@@ -29,6 +29,7 @@ use crate::{
         origin::{DayKey, OriginDigest},
         rulings::Ruling,
     },
+    turn::relay::SharedServer,
 };
 
 /// What the room has decided that others must know, or that must outlive this relay.
@@ -96,6 +97,8 @@ pub enum News {
     Forget(Region),
     /// These relays are alive; people of others of whom nothing was heard since this time are gone.
     Alive(Vec<NodeId>, Timestamp),
+    /// The TURN servers inside other relays that are alive.
+    TurnServers(BTreeMap<NodeId, SharedServer>),
     /// These messages have been dealt with: others have them, or (false) can't be reached.
     Stored(Vec<neartalk_shared::MessageId>, bool),
     /// A word from another relay.

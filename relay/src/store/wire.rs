@@ -20,6 +20,7 @@ use crate::{
     },
     quota::{Gcra, SlidingWindow},
     room::{movement::MovementGuard, session::VoiceState},
+    turn::relay::{Ended, SharedServer},
 };
 
 /// A running relay. Another run of the same program is another node.
@@ -255,6 +256,8 @@ pub enum Letter {
     },
     /// Something that is to be known on all relays.
     Ruling(Box<Ruling>),
+    /// A session has ended that could use the TURN server inside that relay.
+    TurnEnded(Ended),
     /// The answer to such a request.
     Answer {
         /// Of the question.
@@ -262,6 +265,14 @@ pub enum Letter {
         /// The answer.
         reply: Reply,
     },
+}
+
+/// A relay's sign of life, with what all others have to know of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sign {
+    /// The TURN server inside it.
+    pub turn: Option<SharedServer>,
 }
 
 /// What one relay asks another to do with a session that is there.

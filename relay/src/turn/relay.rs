@@ -13,6 +13,13 @@
 //! nothing else knows, signed with a key that never leaves this process. Both are looked at with each
 //! request. When the session ends, so do its allocations.
 //!
+//! **Among other relays** people who meet may be on two of them, each with a server of its own, and
+//! could not be relayed to each other. So relays that share a store know each other's servers, and
+//! whoever joins voice is given those on which all around meet: rendezvous hashing (Thaler and
+//! Ravishankar, 1998) of the place, coarsely, over the servers. Guests' credentials are signed with
+//! another key, which only relays of this store know; the relay that gave them says when their
+//! session has ended.
+//!
 //! [`Core`] decides, and knows neither clock nor socket; [`Sockets`] move the packets; the
 //! [`Issuer`] is the room's end.
 
@@ -22,6 +29,7 @@ mod core;
 mod issuer;
 mod message;
 mod refusal;
+mod rendezvous;
 mod sockets;
 
 use std::{
@@ -36,8 +44,8 @@ use thiserror::Error;
 
 pub use self::{
     auth::{Bandwidth, UserId, Username},
-    core::Core,
-    issuer::{Change, Issuer},
+    core::{Core, Secrets},
+    issuer::{Change, Ended, Issuer, SharedServer},
     refusal::Refusal,
     sockets::Sockets,
 };

@@ -8,6 +8,7 @@ use crate::store::{
     region::Region,
     wire::{Event, NodeId, PlaceRecord, Presence, SessionKey, SessionRecord, Utterance},
 };
+use crate::turn::relay::{Change as TurnChange, Ended, Issuer, SharedServer};
 
 /// Rooms, and the plainest store that they can share: nothing is lost, and nothing takes time.
 struct Town {
@@ -234,6 +235,57 @@ impl Town {
         }
         self.settle(now);
     }
+}
+
+/// TURN servers inside relays: who is let in to another relay's loses that with their session.
+#[test]
+fn the_end_of_a_session_ends_what_it_has_on_another_relays_turn_server() {
+    let mut town = Town::new(2, 5);
+    let mut changes = Vec::new();
+    let servers = [1, 2].map(|n| {
+        let secret = "hush".parse().unwrap();
+        SharedServer::new(vec![([192, 0, 2, n], 3_478).into()], secret)
+    });
+    for (at, server) in servers.iter().enumerate() {
+        let (sender, told) = tokio::sync::mpsc::channel(8);
+        changes.push(told);
+        let rng = StdRng::from_rng(&mut town.rng);
+        let ttl = Duration::from_secs(3_600);
+        let issuer = Issuer::new(server.clone(), ttl, rng, sender);
+        town.room(at).issue_turn_credentials(issuer);
+    }
+    for home in [0, 1] {
+        let other = (town.rooms[1 - home].0, servers[1 - home].clone());
+        let news = News::TurnServers([other].into());
+        town.room(home).hear(news, at(0));
+    }
+    let mut fox = TestClient::new(town.room(0), at(0));
+    fox.locate(town.room(0), square(), 500, at(0));
+    fox.send(town.room(0), ClientFrame::VoiceJoin, at(1));
+    town.settle(at(1));
+    let told = |changes: &mut Vec<tokio::sync::mpsc::Receiver<_>>, at: usize| {
+        std::iter::from_fn(|| changes[at].try_recv().ok()).collect::<Vec<_>>()
+    };
+    let [TurnChange::Allow(user)] = told(&mut changes, 0)[..] else {
+        panic!("not let in at home");
+    };
+    assert_eq!(
+        told(&mut changes, 1),
+        [],
+        "a guest is let in without notice"
+    );
+    fox.disconnect(town.room(0), true, at(2));
+    town.tick(at(3));
+    assert_eq!(
+        told(&mut changes, 0),
+        [],
+        "whoever loses their socket talks on"
+    );
+    town.tick(at(2 + 30 * 60));
+    assert_eq!(told(&mut changes, 0), [TurnChange::Forbid(user)]);
+    let until = at(1) + Duration::from_secs(3_600);
+    let ended = Ended { user, until };
+    assert_eq!(told(&mut changes, 1), [TurnChange::ForbidGuest(ended)]);
 }
 
 /// Somebody, on which relay, and where they are seen.

@@ -29,7 +29,7 @@ use crate::{
         Change, News,
         attendance::Attendance,
         region::Region,
-        wire::{NodeId, SessionKey, SessionRecord, Stamp},
+        wire::{NodeId, SessionKey, SessionRecord, Sign, Stamp},
     },
 };
 
@@ -379,9 +379,13 @@ impl Keeper {
     async fn beat(&mut self, connection: &mut Connection, first: bool) -> Result<(), Reason> {
         let asked_at = self.clock.now();
         let lease = millis(self.settings.lease);
+        let own = Sign {
+            turn: self.settings.turn.clone(),
+        };
+        let own = serde_json::to_string(&own).map_err(|_| "its sign can't be written")?;
         let mut sign = redis::cmd("SET");
         sign.arg(self.keys.lease(self.node))
-            .arg("1")
+            .arg(own)
             .arg("GET")
             .arg("PX")
             .arg(lease);
@@ -422,6 +426,13 @@ impl Keeper {
             let _: u64 = connection.run(&remove).await.map_err(say)?;
         }
         self.beaten_at = asked_at;
+        let servers = alive.iter().filter_map(|(node, sign)| {
+            // A relay of another version may say something else.
+            let sign: Sign = serde_json::from_str(sign.as_ref()?).ok()?;
+            Some((*node, sign.turn?))
+        });
+        let others = servers.filter(|(node, _)| *node != self.node);
+        self.feed.hear(News::TurnServers(others.collect())).await;
         if !first {
             self.share_keys(connection).await.map_err(say)?;
             let alive = alive.into_iter().map(|(node, _)| node).collect();

@@ -43,6 +43,7 @@ use crate::{
     clock::Clock,
     hub::Feed,
     moderation::{bans::Ban, origin::DayKey},
+    turn::relay::SharedServer,
 };
 
 /// How long another relay may take to answer.
@@ -74,6 +75,8 @@ pub struct RedisSettings {
     pub lease: Duration,
     /// How long a message lives.
     pub message_ttl: Duration,
+    /// The TURN server inside this relay, for others to send their people to.
+    pub turn: Option<SharedServer>,
     /// What each address may ask of all relays together.
     pub limits: AddressLimits,
 }

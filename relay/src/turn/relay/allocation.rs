@@ -1,7 +1,7 @@
 //! Who has which relayed address, for how long, and whom they let through.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     net::SocketAddr,
     time::Duration,
 };
@@ -122,6 +122,8 @@ pub struct Wanted {
     pub client: Endpoint,
     /// Of which session.
     pub user: UserId,
+    /// Whether that is one of another relay's, which nobody has allowed beforehand.
+    pub is_guest: bool,
     /// Which kind of address.
     pub family: AddressFamily,
     /// Whether its port has to be an even number.
@@ -140,6 +142,8 @@ pub struct Allocations {
     by_client: HashMap<Endpoint, Slot>,
     by_port: [HashMap<u16, Slot>; 2],
     users: HashMap<UserId, BTreeSet<Slot>>,
+    /// Those of other relays', who are known only while they have some.
+    guests: HashSet<UserId>,
     deadlines: BTreeSet<(Timestamp, Slot)>,
 }
 
@@ -160,6 +164,7 @@ impl Allocations {
             by_client: HashMap::new(),
             by_port: Default::default(),
             users: HashMap::new(),
+            guests: HashSet::new(),
             deadlines: BTreeSet::new(),
         }
     }
@@ -176,6 +181,7 @@ impl Allocations {
 
     /// Takes from a session all that it has, for good.
     pub fn forbid(&mut self, user: UserId) {
+        self.guests.remove(&user);
         for slot in self.users.remove(&user).unwrap_or_default() {
             self.remove(slot);
         }
@@ -222,6 +228,10 @@ impl Allocations {
             .filter(|port| !wanted.even || port.is_multiple_of(2))
             .find(|port| !taken.contains_key(port) && !self.external.is_listening(*port));
         let port = port.ok_or(Refusal::Full)?;
+        if wanted.is_guest && !self.users.contains_key(&wanted.user) {
+            self.guests.insert(wanted.user);
+            self.users.insert(wanted.user, BTreeSet::new());
+        }
         let Some(slots) = self.users.get_mut(&wanted.user) else {
             return Err(Refusal::SessionEnded);
         };
@@ -262,6 +272,9 @@ impl Allocations {
         self.deadlines.remove(&(allocation.expires_at, slot));
         if let Some(slots) = self.users.get_mut(&allocation.user) {
             slots.remove(&slot);
+            if slots.is_empty() && self.guests.remove(&allocation.user) {
+                self.users.remove(&allocation.user);
+            }
         }
     }
 

@@ -1,12 +1,18 @@
 //! Who may ask for what: credentials, nonces, and how often strangers are answered. None of it
 //! keeps anything about those who have no credentials.
 
-use std::{fmt, hash::BuildHasher, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+    hash::BuildHasher,
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use hmac::{Hmac, Mac};
 use neartalk_shared::Timestamp;
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 
 use super::Endpoint;
@@ -25,7 +31,7 @@ const NONCE_LIFETIME: Duration = Duration::from_secs(3_450);
 
 /// A session, as TURN knows it: nobody else does, so whoever reads a client's packets on their way
 /// learns no public id from them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UserId(u64);
 
 impl UserId {
@@ -82,6 +88,46 @@ impl Username {
 impl fmt::Display for Username {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.until_s, self.user)
+    }
+}
+
+/// Sessions of other relays that have ended before their credentials have.
+#[derive(Debug, Default)]
+pub struct Departed {
+    users: HashSet<UserId>,
+    by_time: BTreeSet<(Timestamp, UserId)>,
+}
+
+impl Departed {
+    /// So many are remembered at most: beyond it those whose credentials end first are forgotten.
+    const MOST: usize = 65_536;
+
+    /// Notes that a session has ended whose credentials are good until then.
+    pub fn note(&mut self, user: UserId, until: Timestamp) {
+        if self.users.insert(user) {
+            self.by_time.insert((until, user));
+        }
+        if self.users.len() > Self::MOST {
+            self.forget_first();
+        }
+    }
+
+    /// Whether this is one of them.
+    pub fn contains(&self, user: UserId) -> bool {
+        self.users.contains(&user)
+    }
+
+    /// Forgets those whose credentials have ended as well.
+    pub fn expire(&mut self, now: Timestamp) {
+        while self.by_time.first().is_some_and(|&(until, _)| until <= now) {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some((_, user)) = self.by_time.pop_first() {
+            self.users.remove(&user);
+        }
     }
 }
 
@@ -314,6 +360,25 @@ mod tests {
         assert!(others.count() >= 197);
         let later = (0..10_000).filter(|_| limit.check(flood, at(1))).count();
         assert_eq!(later, 500);
+    }
+
+    #[test]
+    fn who_has_departed_is_known_as_long_as_their_credentials_are_good() {
+        let mut departed = Departed::default();
+        let many = Departed::MOST as u64;
+        for user in 0..many {
+            departed.note(UserId(user), at(user + 1));
+        }
+        departed.note(UserId(7), at(0));
+        departed.expire(at(1));
+        assert!(!departed.contains(UserId(0)));
+        assert!(departed.contains(UserId(1)) && departed.contains(UserId(7)));
+        departed.note(UserId(many), at(many));
+        departed.note(UserId(many + 1), at(many));
+        assert!(!departed.contains(UserId(1)), "one too many");
+        departed.expire(at(many));
+        assert!((0..=many + 1).all(|user| !departed.contains(UserId(user))));
+        assert!(departed.by_time.is_empty());
     }
 
     #[test]

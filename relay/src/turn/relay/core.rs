@@ -14,7 +14,7 @@ use turn_types::attribute::{Lifetime, XorRelayedAddress};
 use super::{
     Endpoint, External, Limits,
     allocation::{Allocation, Allocations, PORTS, Slot, Wanted},
-    auth::{AnswerLimit, Meter, Nonces, REALM, UserId, Username},
+    auth::{AnswerLimit, Departed, Meter, Nonces, REALM, UserId, Username},
     message::{self, AllocateRequest, Method, Packet},
     refusal::Refusal,
 };
@@ -34,8 +34,9 @@ const LIFETIME_MAX: Duration = Duration::from_secs(3_600);
 pub struct Core {
     external: External,
     limits: Limits,
-    secret: TurnSecret,
+    secrets: Secrets,
     nonces: Nonces,
+    departed: Departed,
     rng: StdRng,
     metrics: TurnMetrics,
     allocations: Allocations,
@@ -44,18 +45,28 @@ pub struct Core {
     meter: Meter,
 }
 
+/// What credentials are signed with.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// Those of sessions on this relay, of which each is [allowed](Core::allow) first.
+    pub own: TurnSecret,
+    /// Those that other relays give their sessions.
+    pub guests: TurnSecret,
+}
+
 /// Who asks, as they have proved.
 struct Identity {
     username: Username,
+    is_guest: bool,
     key: IntegrityKey,
 }
 
 impl Core {
-    /// One that nobody may use yet, for credentials signed with `secret`.
+    /// One that nobody may use yet, for credentials signed with one of `secrets`.
     pub fn new(
         external: External,
         limits: Limits,
-        secret: TurnSecret,
+        secrets: Secrets,
         mut rng: StdRng,
         metrics: TurnMetrics,
     ) -> Self {
@@ -66,7 +77,8 @@ impl Core {
             meter: Meter::default(),
             external,
             limits,
-            secret,
+            secrets,
+            departed: Departed::default(),
             rng,
             metrics,
         }
@@ -83,9 +95,16 @@ impl Core {
         self.count_allocations();
     }
 
+    /// The same for a session of another relay, whose credentials would be good until then.
+    pub fn forbid_guest(&mut self, user: UserId, until: Timestamp) {
+        self.departed.note(user, until);
+        self.forbid(user);
+    }
+
     /// Ends what has had its time. To be called about once a second.
     pub fn tick(&mut self, now: Timestamp) {
         self.allocations.expire(now);
+        self.departed.expire(now);
         self.count_allocations();
     }
 
@@ -222,20 +241,36 @@ impl Core {
         let username = Username::parse(shown.username);
         let username = username.filter(|_| shown.realm == REALM);
         let username = username.ok_or(Refusal::WrongCredentials)?;
-        let password = self.secret.credential(shown.username);
-        let credentials =
-            LongTermKeyCredentials::new(shown.username.to_owned(), password, REALM.to_owned());
-        let key = credentials.make_key(IntegrityAlgorithm::Sha1);
-        if request.validate_integrity_with_key(&key).is_err() {
-            return Err(Refusal::WrongCredentials);
-        }
+        let key_with = |secret: &TurnSecret| {
+            let password = secret.credential(shown.username);
+            let credentials =
+                LongTermKeyCredentials::new(shown.username.to_owned(), password, REALM.to_owned());
+            let key = credentials.make_key(IntegrityAlgorithm::Sha1);
+            let is_right = request.validate_integrity_with_key(&key).is_ok();
+            is_right.then_some(key)
+        };
+        let (key, is_guest) = match key_with(&self.secrets.own) {
+            Some(key) => (key, false),
+            None => match key_with(&self.secrets.guests) {
+                Some(key) => (key, true),
+                None => return Err(Refusal::WrongCredentials),
+            },
+        };
         if username.until() <= now {
             return Err(Refusal::Expired);
         }
-        if self.allocations.count(username.user).is_none() {
+        let has_ended = match is_guest {
+            true => self.departed.contains(username.user),
+            false => self.allocations.count(username.user).is_none(),
+        };
+        if has_ended {
             return Err(Refusal::SessionEnded);
         }
-        Ok(Identity { username, key })
+        Ok(Identity {
+            username,
+            is_guest,
+            key,
+        })
     }
 
     fn allocate(
@@ -268,6 +303,7 @@ impl Core {
         let wanted = Wanted {
             client: from,
             user,
+            is_guest: identity.is_guest,
             family,
             even: wanted.even,
             transaction: request.transaction_id(),

@@ -1,18 +1,23 @@
-//! The room's end of the TURN server: who may use it, and with which credentials.
+//! The room's end of the TURN server: who may use it, and with which credentials; and which servers of
+//! other relays somebody may use besides.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     fmt,
     net::SocketAddr,
     time::Duration,
 };
 
-use neartalk_shared::{PeerId, Timestamp, frame::IceServer};
+use neartalk_shared::{PeerId, Spot, Timestamp, frame::IceServer};
 use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::auth::{UserId, Username};
-use crate::turn::TurnSecret;
+use super::{
+    auth::{UserId, Username},
+    rendezvous,
+};
+use crate::{store::wire::NodeId, turn::TurnSecret};
 
 /// What the server is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,32 +26,70 @@ pub enum Change {
     Allow(UserId),
     /// This one may not, and loses those that it has.
     Forbid(UserId),
+    /// The same of one of another relay's.
+    ForbidGuest(Ended),
 }
 
-/// Hands out credentials for the server, and tells it whose sessions have ended.
-pub struct Issuer {
-    servers: Vec<SocketAddr>,
+/// The end of a session that had credentials for another relay's server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// As that server knows it.
+    pub user: UserId,
+    /// Until when the credentials would be good.
+    pub until: Timestamp,
+}
+
+/// A TURN server inside a relay, as it is known to relays that share a store with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedServer {
+    addresses: Vec<SocketAddr>,
     secret: TurnSecret,
+}
+
+impl SharedServer {
+    /// The one that clients reach at `addresses`, with credentials signed with `secret`.
+    pub fn new(addresses: Vec<SocketAddr>, secret: TurnSecret) -> Self {
+        Self { addresses, secret }
+    }
+
+    fn urls(&self, scheme: &str) -> Vec<String> {
+        let urls = self.addresses.iter().map(|at| format!("{scheme}:{at}"));
+        urls.collect()
+    }
+}
+
+/// What a session has been given.
+struct User {
+    id: UserId,
+    /// Whether the server here lets it in.
+    is_allowed: bool,
+    /// Other relays whose servers it may use, until when at the latest.
+    elsewhere: BTreeMap<NodeId, Timestamp>,
+}
+
+/// Hands out credentials, and tells servers whose sessions have ended.
+pub struct Issuer {
+    own: SharedServer,
+    others: BTreeMap<NodeId, SharedServer>,
     ttl: Duration,
     rng: StdRng,
-    users: HashMap<PeerId, UserId>,
-    /// What the server has had no room for yet: two for each session, at most.
+    users: HashMap<PeerId, User>,
+    /// What the server has had no room for yet.
     waiting: VecDeque<Change>,
     changes: mpsc::Sender<Change>,
 }
 
 impl Issuer {
-    /// For the server that clients reach at `servers`, which knows `secret` and hears of `changes`.
+    /// For the server here, which hears of `changes`. Credentials are good for `ttl`.
     pub fn new(
-        servers: Vec<SocketAddr>,
-        secret: TurnSecret,
+        own: SharedServer,
         ttl: Duration,
         rng: StdRng,
         changes: mpsc::Sender<Change>,
     ) -> Self {
         Self {
-            servers,
-            secret,
+            own,
+            others: BTreeMap::new(),
             ttl,
             rng,
             users: HashMap::new(),
@@ -55,37 +98,80 @@ impl Issuer {
         }
     }
 
-    /// What this session needs to use the server from `now` on: STUN, which takes no credentials, and
-    /// TURN, which does.
-    pub fn ice_servers(&mut self, session: PeerId, now: Timestamp) -> [IceServer; 2] {
-        let user = *self.users.entry(session).or_insert_with(|| {
-            let user = UserId::random(&mut self.rng);
-            self.waiting.push_back(Change::Allow(user));
-            user
-        });
-        self.flush();
-        let username = Username::new(user, self.ttl, now).to_string();
-        let urls = |scheme| self.servers.iter().map(move |at| format!("{scheme}:{at}"));
-        [
-            IceServer {
-                urls: urls("stun").collect(),
-                username: None,
-                credential: None,
-            },
-            IceServer {
-                urls: urls("turn").collect(),
-                credential: Some(self.secret.credential(&username)),
-                username: Some(username),
-            },
-        ]
+    /// From now on these are the servers of other relays.
+    pub fn meet(&mut self, others: BTreeMap<NodeId, SharedServer>) {
+        self.others = others;
     }
 
-    /// Takes from a session what it was given.
-    pub fn end(&mut self, session: PeerId) {
-        if let Some(user) = self.users.remove(&session) {
-            self.waiting.push_back(Change::Forbid(user));
+    /// What this session needs from `now` on: STUN, which takes no credentials, and TURN, which does,
+    /// on the servers where people around this spot meet.
+    pub fn ice_servers(&mut self, session: PeerId, spot: &Spot, now: Timestamp) -> Vec<IceServer> {
+        let rng = &mut self.rng;
+        let user = self.users.entry(session).or_insert_with(|| User {
+            id: UserId::random(rng),
+            is_allowed: false,
+            elsewhere: BTreeMap::new(),
+        });
+        let username = Username::new(user.id, self.ttl, now);
+        let own = std::iter::once((None, &self.own));
+        let others = self
+            .others
+            .iter()
+            .map(|(&node, server)| (Some(node), server));
+        let known: Vec<_> = own
+            .chain(others)
+            .filter_map(|(node, server)| Some((node, server, *server.addresses.first()?)))
+            .collect();
+        let addresses: Vec<_> = known.iter().map(|&(_, _, address)| address).collect();
+        let mut servers = vec![IceServer {
+            urls: self.own.urls("stun"),
+            username: None,
+            credential: None,
+        }];
+        for chosen in rendezvous::choose(&rendezvous::areas(spot), &addresses) {
+            let (node, server, _) = known[chosen];
+            match node {
+                Some(node) => {
+                    user.elsewhere.insert(node, username.until());
+                }
+                None if !user.is_allowed => {
+                    user.is_allowed = true;
+                    self.waiting.push_back(Change::Allow(user.id));
+                }
+                None => {}
+            }
+            let username = username.to_string();
+            servers.push(IceServer {
+                urls: server.urls("turn"),
+                credential: Some(server.secret.credential(&username)),
+                username: Some(username),
+            });
+        }
+        self.flush();
+        servers
+    }
+
+    /// Takes from a session what it was given here, and says to whom else it matters.
+    #[must_use]
+    pub fn end(&mut self, session: PeerId) -> Vec<(NodeId, Ended)> {
+        let Some(user) = self.users.remove(&session) else {
+            return Vec::new();
+        };
+        if user.is_allowed {
+            self.waiting.push_back(Change::Forbid(user.id));
             self.flush();
         }
+        let ended = |(node, until)| {
+            let user = user.id;
+            (node, Ended { user, until })
+        };
+        user.elsewhere.into_iter().map(ended).collect()
+    }
+
+    /// Takes from another relay's session what it has on the server here.
+    pub fn end_guest(&mut self, ended: Ended) {
+        self.waiting.push_back(Change::ForbidGuest(ended));
+        self.flush();
     }
 
     /// Tells the server what it has had no room for. To be called about once a second.
@@ -108,35 +194,46 @@ impl fmt::Debug for Issuer {
 
 #[cfg(test)]
 mod tests {
+    use neartalk_shared::{Place, Radius};
     use rand::SeedableRng;
 
     use super::*;
+
+    fn server(addresses: &[&str], rng: &mut StdRng) -> SharedServer {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap());
+        SharedServer::new(addresses.collect(), TurnSecret::random(rng))
+    }
+
+    fn here() -> Spot {
+        let place = Place::new(52.52, 13.41).unwrap();
+        Spot::new(place, Radius::new(500).unwrap())
+    }
 
     #[test]
     fn a_session_is_one_user_until_it_ends_however_little_room_there_is() {
         let (sender, mut changes) = mpsc::channel(1);
         let mut rng = StdRng::seed_from_u64(1);
-        let secret = TurnSecret::random(&mut rng);
-        let servers = vec![
-            "192.0.2.7:3478".parse().unwrap(),
-            "[2001:db8::7]:3478".parse().unwrap(),
-        ];
+        let own = server(&["192.0.2.7:3478", "[2001:db8::7]:3478"], &mut rng);
+        let secret = own.secret.clone();
         let [fox, owl] = [0, 0].map(|_| PeerId::random(&mut rng));
         let ttl = Duration::from_secs(60);
-        let mut issuer = Issuer::new(servers, secret.clone(), ttl, rng, sender);
+        let mut issuer = Issuer::new(own, ttl, rng, sender);
         let mut user = |session, ms| {
-            let [stun, turn] = issuer.ice_servers(session, Timestamp::from_millis(ms));
+            let servers = issuer.ice_servers(session, &here(), Timestamp::from_millis(ms));
+            let [stun, turn] = &servers[..] else {
+                panic!("{servers:?}");
+            };
             assert_eq!(
                 stun.urls,
                 ["stun:192.0.2.7:3478", "stun:[2001:db8::7]:3478"]
             );
-            assert_eq!((stun.username, stun.credential), (None, None));
+            assert_eq!((&stun.username, &stun.credential), (&None, &None));
             assert_eq!(
                 turn.urls,
                 ["turn:192.0.2.7:3478", "turn:[2001:db8::7]:3478"]
             );
-            let name = turn.username.unwrap();
-            assert_eq!(turn.credential.unwrap(), secret.credential(&name));
+            let name = turn.username.clone().unwrap();
+            assert_eq!(turn.credential, Some(secret.credential(&name)));
             let username = Username::parse(&name).unwrap();
             assert_eq!(
                 username.until(),
@@ -149,9 +246,9 @@ mod tests {
         assert_eq!(user(fox, 7_000), first);
         let second = user(owl, 8_000);
         assert_ne!(first, second);
-        issuer.end(fox);
-        issuer.end(fox);
-        issuer.end(owl);
+        for session in [fox, fox, owl] {
+            assert_eq!(issuer.end(session), []);
+        }
         let mut told = Vec::new();
         while let Ok(change) = changes.try_recv() {
             told.push(change);
@@ -165,8 +262,70 @@ mod tests {
         ];
         assert_eq!(told, expected);
         // Whoever comes with the same id is somebody else.
-        let [_, turn] = issuer.ice_servers(fox, Timestamp::from_millis(9_000));
-        let third = Username::parse(&turn.username.unwrap()).unwrap().user;
-        assert!(third != first && third != second);
+        let servers = issuer.ice_servers(fox, &here(), Timestamp::from_millis(9_000));
+        let third = Username::parse(servers[1].username.as_ref().unwrap()).unwrap();
+        assert!(third.user != first && third.user != second);
+    }
+
+    #[test]
+    fn relays_give_people_of_a_place_the_same_servers_and_say_when_they_have_gone() {
+        let mut rng = StdRng::seed_from_u64(2);
+        let addresses = ["192.0.2.1:3478", "192.0.2.2:3478", "192.0.2.3:3478"];
+        let nodes = addresses.map(|address| {
+            let node = NodeId::random(&mut rng);
+            (node, server(&[address], &mut rng))
+        });
+        let mut issuers = nodes.clone().map(|(own, server)| {
+            let (sender, changes) = mpsc::channel(8);
+            let rng = StdRng::seed_from_u64(9);
+            let mut issuer = Issuer::new(server, Duration::from_secs(60), rng, sender);
+            let others = nodes.iter().filter(|(node, _)| *node != own).cloned();
+            issuer.meet(others.collect());
+            (issuer, changes)
+        });
+        let now = Timestamp::from_millis(5_000);
+        let session = PeerId::random(&mut rng);
+        let mut met = Vec::new();
+        for (n, (issuer, changes)) in issuers.iter_mut().enumerate() {
+            let servers = issuer.ice_servers(session, &here(), now);
+            assert_eq!(servers[0].urls, [format!("stun:{}", addresses[n])]);
+            let mut urls: Vec<_> = servers[1..].iter().flat_map(|s| s.urls.clone()).collect();
+            urls.sort();
+            assert_eq!(urls.len(), 2);
+            let own = format!("turn:{}", addresses[n]);
+            for server in &servers[1..] {
+                let name = server.username.as_ref().unwrap();
+                let of = addresses
+                    .iter()
+                    .position(|at| server.urls == [format!("turn:{at}")]);
+                let secret = &nodes[of.unwrap()].1.secret;
+                assert_eq!(server.credential, Some(secret.credential(name)));
+            }
+            // Each of the other servers hears of the end, and the own one if it was among them.
+            let user = Username::parse(servers[1].username.as_ref().unwrap()).unwrap();
+            let ended = issuer.end(session);
+            let elsewhere: Vec<_> = ended.iter().map(|(node, _)| *node).collect();
+            let expected = nodes
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| *at != n && urls.contains(&format!("turn:{}", addresses[*at])));
+            let mut expected: Vec<_> = expected.map(|(_, (node, _))| *node).collect();
+            expected.sort();
+            assert_eq!(elsewhere, expected);
+            assert!(ended.iter().all(|(_, ended)| {
+                *ended
+                    == Ended {
+                        user: user.user,
+                        until: user.until(),
+                    }
+            }));
+            let told: Vec<_> = std::iter::from_fn(|| changes.try_recv().ok()).collect();
+            match urls.contains(&own) {
+                true => assert_eq!(told, [Change::Allow(user.user), Change::Forbid(user.user)]),
+                false => assert_eq!(told, []),
+            }
+            met.push(urls);
+        }
+        assert!(met.iter().all(|urls| *urls == met[0]), "{met:?}");
     }
 }

@@ -17,7 +17,8 @@ use tokio::{
 };
 
 use super::{
-    Change, Core, Endpoint, External, FlagError, Flags, Issuer, Limits, message::MAX_BYTES, serves,
+    Change, Core, Endpoint, External, FlagError, Flags, Issuer, Limits, Secrets, SharedServer,
+    message::MAX_BYTES, serves,
 };
 use crate::{clock::Clock, metrics::TurnMetrics, turn::TurnSecret};
 
@@ -78,10 +79,13 @@ impl Sockets {
     /// It ends with its [`Issuer`], whose credentials are good for `ttl`.
     pub fn spawn(self, ttl: Duration, clock: Clock, metrics: TurnMetrics) -> io::Result<Running> {
         let mut rng = StdRng::from_rng(&mut rand::rng());
-        let secret = TurnSecret::random(&mut rng);
+        let secrets = Secrets {
+            own: TurnSecret::random(&mut rng),
+            guests: TurnSecret::random(&mut rng),
+        };
         let (sender, changes) = mpsc::channel(QUEUE);
         let issuer_rng = StdRng::from_rng(&mut rng);
-        let core = Core::new(self.external, self.limits, secret.clone(), rng, metrics);
+        let core = Core::new(self.external, self.limits, secrets.clone(), rng, metrics);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -99,7 +103,13 @@ impl Sockets {
                 drop(alive);
             })?;
         Ok(Running {
-            issuer: Issuer::new(self.servers, secret, ttl, issuer_rng, sender),
+            shared: SharedServer::new(self.servers.clone(), secrets.guests),
+            issuer: Issuer::new(
+                SharedServer::new(self.servers, secrets.own),
+                ttl,
+                issuer_rng,
+                sender,
+            ),
             ended,
         })
     }
@@ -110,6 +120,8 @@ impl Sockets {
 pub struct Running {
     /// Hands out its credentials. It ends with this.
     pub issuer: Issuer,
+    /// What other relays have to know to give their people credentials for it.
+    pub shared: SharedServer,
     /// Is over when the server is.
     pub ended: oneshot::Receiver<()>,
 }
@@ -199,6 +211,7 @@ fn apply(core: &mut Core, change: Change) {
     match change {
         Change::Allow(user) => core.allow(user),
         Change::Forbid(user) => core.forbid(user),
+        Change::ForbidGuest(ended) => core.forbid_guest(ended.user, ended.until),
     }
 }
 

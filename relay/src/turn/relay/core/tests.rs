@@ -1,6 +1,7 @@
 //! The server in virtual time: what clients get, and what they don't.
 
 mod forwarding;
+mod guests;
 mod refusals;
 
 use std::net::{IpAddr, SocketAddr};
@@ -27,7 +28,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// A server, and what time it is there.
 struct World {
     core: Core,
-    secret: TurnSecret,
+    secrets: Secrets,
     rng: StdRng,
     metrics: Metrics,
     now: Timestamp,
@@ -65,12 +66,15 @@ impl World {
     fn with(external: External, limits: Limits) -> Self {
         let mut rng = StdRng::seed_from_u64(7);
         let metrics = Metrics::new();
-        let secret = TurnSecret::random(&mut rng);
+        let secrets = Secrets {
+            own: TurnSecret::random(&mut rng),
+            guests: TurnSecret::random(&mut rng),
+        };
         let core_rng = StdRng::from_rng(&mut rng);
         let turn = metrics.turn.clone();
         Self {
-            core: Core::new(external, limits, secret.clone(), core_rng, turn),
-            secret,
+            core: Core::new(external, limits, secrets.clone(), core_rng, turn),
+            secrets,
             rng,
             metrics,
             now: Timestamp::from_millis(1_790_000_000_000),
@@ -94,12 +98,20 @@ impl World {
         let username = Username::new(user, DAY, self.now).to_string();
         Client {
             at: endpoint(address),
-            password: self.secret.credential(&username),
+            password: self.secrets.own.credential(&username),
             user,
             username,
             realm: REALM.to_owned(),
             nonce: String::new(),
         }
+    }
+
+    /// Somebody with credentials from another relay.
+    fn guest(&mut self, address: &str) -> Client {
+        let user = UserId::random(&mut self.rng);
+        let mut guest = self.client_of(user, address);
+        guest.password = self.secrets.guests.credential(&guest.username);
+        guest
     }
 
     /// What a packet leads to: to whom, and what.
@@ -428,6 +440,7 @@ fn ports_are_all_different_and_none_that_it_listens_on() {
                 ports.len() % 200
             )),
             user,
+            is_guest: false,
             family: AddressFamily::IPV4,
             even: ports.len() < 1_000,
             transaction: 1.into(),
