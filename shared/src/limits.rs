@@ -81,7 +81,8 @@ pub const BODY_MAX_BYTES: usize = 16 * 1024;
 /// Most bytes of a `ping` nonce.
 pub const NONCE_MAX_BYTES: usize = 64;
 
-/// Presence changes are told together, this often, so that their instant gives nothing away.
+/// What has changed about somebody is told to all others together, this often, so that the instant
+/// of the change gives nothing away.
 pub const PRESENCE_TICK: Duration = Duration::from_secs(1);
 /// `reach` is sent at most this often.
 pub const REACH_INTERVAL: Duration = Duration::from_secs(5);

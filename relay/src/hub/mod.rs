@@ -12,7 +12,6 @@ use neartalk_shared::{
     ApiError, ClientFrame, ErrorCode, MessageId, PeerId, SessionId, Spot, Timestamp, Username,
     frame::Locate,
     http::{CreateSession, CreatedSession, ErrorBody, LocationUpdated, Nearby, UsernameChanged},
-    limits::PRESENCE_TICK,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -28,6 +27,7 @@ use crate::{
     room::{
         Attachment, Refusal, Room,
         link::{CloseCode, Link},
+        wheel::STEP,
     },
     socket::SocketLink,
     store::{
@@ -46,7 +46,7 @@ const QUEUE: usize = 4_096;
 /// Inputs that are handled in one go, so that what they cause leaves in few writes.
 const BATCH: usize = 256;
 
-/// How often the latency histogram is folded.
+/// How often the latency histogram is folded: what it holds by then should not take a millisecond.
 const UPKEEP_TICKS: u32 = 5;
 
 type Answer<T> = oneshot::Sender<Result<T, ApiError>>;
@@ -340,8 +340,9 @@ async fn run(
     if records.is_some() {
         room.keep_figures(clock.now());
     }
-    let mut ticks = tokio::time::interval(PRESENCE_TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tokio::time::interval(STEP);
+    // One that is late must not make all that follow late.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut since_upkeep = 0;
     let mut batch = Vec::with_capacity(BATCH);
     let mut closing = None;

@@ -5,8 +5,9 @@
 //!
 //! - [`index`] finds who is in range, `session` knows who is who, `history` what was said;
 //! - `attach` has the sockets of sessions, `place` where they are;
-//! - `presence` tells people of each other on a common tick, `chat` carries what they say, and
-//!   `voice` introduces them to each other, [`moderate`] shows them out; each is a part of [`Room`];
+//! - `presence` tells people of each other, each in their own step of the [`wheel`], and `reach` how
+//!   many they would meet with another radius; `chat` carries what they say, `voice` introduces them to
+//!   each other, [`moderate`] shows them out; each is a part of [`Room`];
 //! - `mirror`, `records`, `news`, `handover` and `ruling` are its part among the rooms of other relays, if it
 //!   is not alone.
 
@@ -22,11 +23,13 @@ pub(crate) mod movement;
 mod news;
 mod place;
 mod presence;
+mod reach;
 mod records;
 mod ruling;
 pub(crate) mod session;
 mod tally;
 mod voice;
+pub mod wheel;
 
 #[cfg(test)]
 mod tests;
@@ -326,7 +329,7 @@ impl<L: Link> Room<L> {
     /// The slot of a secret; being asked for keeps a session alive.
     fn authorize(&mut self, id: &SessionId, now: Timestamp) -> Result<Slot, ApiError> {
         self.metrics.store_read.increment(1);
-        // The sweep runs once a tick; a session that has ended since the last one has ended.
+        // The sweep runs once a step; a session that has ended since the last one has ended.
         let slot = self
             .sessions
             .find(id)

@@ -1,17 +1,15 @@
 //! Presence: telling people who is around.
 //!
-//! A change of place, name or voice is not told at once but on a common tick, so that its instant
-//! gives nothing away. What each client has been told is remembered (its *view*), and a tick sends
-//! the difference. A client for which a tick holds very many differences gets the whole list
-//! instead.
+//! A change of place, name or voice is not told at once but in the next step of the [`wheel`] that is
+//! this person's, so that its instant gives nothing away. What each client has been told is
+//! remembered (its *view*), and a step sends the difference. A client for which a second holds very
+//! many differences gets the whole list instead.
+//!
+//! [`wheel`]: super::wheel
 
 use std::{collections::HashMap, sync::Arc};
 
-use neartalk_shared::{
-    DistanceBand, PeerId, Radius, ServerFrame, Spot, Timestamp,
-    frame::{LeftReason, Reach},
-    limits::{RADIUS_MAX_M, REACH_INTERVAL, REACH_RADII_M},
-};
+use neartalk_shared::{DistanceBand, PeerId, ServerFrame, Spot, Timestamp, frame::LeftReason};
 
 use rustc_hash::FxHashSet;
 
@@ -19,18 +17,13 @@ use super::{
     Room,
     link::{Frame, Link},
     session::{Placed, Slot},
+    wheel::{Phase, STEPS, Wheel},
 };
 
-/// A client with more differences than this in one tick gets `nearby` instead. Differences are
+/// A client with more differences than this in one turn gets `nearby` instead. Differences are
 /// serialised once for all who get them and a whole list is not, so they are the cheaper way; but
-/// several ticks' worth must fit a queue.
-const RESYNC_ABOVE: usize = 400;
-
-/// At most so many clients get their `reach` counted in one tick, which bounds the tick's length.
-const REACH_BUDGET: usize = 1_000;
-
-/// Cells are at most this far from where a wider circle's cell would have its centre, in metres.
-const RECELL_M: f64 = 150.0;
+/// several turns' worth must fit a queue.
+const RESYNC_ABOVE: u32 = 400;
 
 /// What somebody is to be told.
 #[derive(Clone, Copy, Debug)]
@@ -48,29 +41,49 @@ enum Change {
     Left(PeerId, LeftReason),
 }
 
-/// What waits for the next tick.
+/// What waits to be told.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
+    wheel: Wheel,
+    /// By the phase of whom it is about.
+    waiting: [Waiting; STEPS],
+    /// What whom is to be told in this step, oldest first.
+    changes: Vec<Told>,
+    /// Number of the next change.
+    next: u64,
+}
+
+/// What waits for a step of the wheel.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
     /// Whose place is new.
     moved: Vec<Slot>,
     /// Who looks different to those who see them.
     changed: Vec<Slot>,
-    /// What whom is to be told, oldest first.
-    changes: Vec<Told>,
-    /// Number of the next change.
-    next: u64,
-    /// Whose `reach` may have changed.
-    reach: Vec<Slot>,
+    /// Who is out of sight, by whom is to be told so, oldest first.
+    left: Vec<Told>,
+    /// Whose own `reach` may have changed.
+    pub reach: Vec<Slot>,
 }
 
 impl Pending {
-    fn push(&mut self, viewer: Slot, change: Change) {
-        self.changes.push(Told {
-            viewer,
-            number: self.next,
-            change,
-        });
+    /// What waits for the step with this phase.
+    pub fn at(&mut self, phase: Phase) -> &mut Waiting {
+        &mut self.waiting[phase.number()]
+    }
+
+    fn told(&mut self, viewer: Slot, change: Change) -> Told {
         self.next += 1;
+        Told {
+            viewer,
+            number: self.next - 1,
+            change,
+        }
+    }
+
+    fn push(&mut self, viewer: Slot, change: Change) {
+        let told = self.told(viewer, change);
+        self.changes.push(told);
     }
 }
 
@@ -79,22 +92,47 @@ impl Pending {
 struct PersonFrames(HashMap<(Slot, DistanceBand, bool), Arc<Frame>>);
 
 impl<L: Link> Room<L> {
-    /// Runs what is due: expiry, presence, reach. Call this once a second.
+    /// Runs what is due: expiry, presence, reach. Call this once a step of the wheel.
     pub fn tick(&mut self, now: Timestamp) {
-        self.history.sweep(now);
-        self.tick_mirror(now);
-        self.moderation.tick(now);
-        self.tally_voice(now);
+        let due = self.presence.wheel.turn(now);
+        for phase in due.clone() {
+            self.sweep(phase, now);
+        }
         self.expire(now);
-        self.diff_moved();
-        self.diff_changed();
+        for phase in due.clone() {
+            let Pending {
+                waiting, changes, ..
+            } = &mut self.presence;
+            changes.append(&mut waiting[phase.number()].left);
+        }
+        for phase in due.clone() {
+            self.diff_moved(phase);
+        }
+        for phase in due.clone() {
+            self.diff_changed(phase);
+        }
         self.flush_changes(now);
-        self.sessions.release_retired();
-        self.send_reach(now);
+        for phase in due {
+            self.send_reach(phase, now);
+            if phase.number() == STEPS - 1 {
+                self.sessions.release_retired();
+            }
+        }
         if let Some(issuer) = &mut self.turn_issuer {
             issuer.flush();
         }
-        self.update_gauges();
+    }
+
+    /// What is to be done once a turn, spread over it, too.
+    fn sweep(&mut self, phase: Phase, now: Timestamp) {
+        match phase.number() {
+            0 => self.history.sweep(now),
+            1 => self.tick_mirror(now),
+            2 => self.moderation.tick(now),
+            3 => self.tally_voice(now),
+            4 => self.update_gauges(),
+            _ => {}
+        }
     }
 
     /// Shows a session at a place.
@@ -115,17 +153,18 @@ impl<L: Link> Room<L> {
         }
     }
 
-    /// Makes a session visible at a spot: to messages at once, to the eye on the next tick.
+    /// Makes a session visible at a spot: to messages at once, to the eye in its next step.
     fn show(&mut self, slot: Slot, spot: &Spot) {
         self.index.insert(slot, spot);
         self.touch(slot);
         self.mark_reach_around(spot);
-        if !std::mem::replace(&mut self.sessions[slot].moved, true) {
-            self.presence.moved.push(slot);
+        let session = &mut self.sessions[slot];
+        if !std::mem::replace(&mut session.moved, true) {
+            self.presence.at(session.phase).moved.push(slot);
         }
     }
 
-    /// Takes a session out of sight of everyone; on their next tick they learn why. The place
+    /// Takes a session out of sight of everyone; in its next step they learn why. The place
     /// itself is kept for [`LeftReason::Left`], in case they come back to it.
     pub(super) fn hide(&mut self, slot: Slot, reason: LeftReason) {
         self.index.remove(slot);
@@ -133,19 +172,22 @@ impl<L: Link> Room<L> {
         if let Some(placed) = self.sessions[slot].placed {
             self.mark_reach_around(&placed.spot);
         }
-        let peer_id = self.sessions[slot].peer_id;
-        for viewer in std::mem::take(&mut self.sessions[slot].watchers) {
+        let session = &mut self.sessions[slot];
+        let (peer_id, phase) = (session.peer_id, session.phase);
+        for viewer in std::mem::take(&mut session.watchers) {
             remove_from_view(&mut self.sessions[viewer].view, slot);
-            self.presence.push(viewer, Change::Left(peer_id, reason));
+            let told = self.presence.told(viewer, Change::Left(peer_id, reason));
+            self.presence.at(phase).left.push(told);
         }
     }
 
-    /// Tells those who see this session on the next tick that it looks different.
+    /// Tells those who see this session in its next step that it looks different.
     pub(super) fn mark_changed(&mut self, slot: Slot) {
         self.touch(slot);
         self.sessions[slot].redraw();
-        if !std::mem::replace(&mut self.sessions[slot].changed, true) {
-            self.presence.changed.push(slot);
+        let session = &mut self.sessions[slot];
+        if !std::mem::replace(&mut session.changed, true) {
+            self.presence.at(session.phase).changed.push(slot);
         }
     }
 
@@ -232,9 +274,9 @@ impl<L: Link> Room<L> {
         }
     }
 
-    /// Works out who sees whom anew, for everyone whose place is new.
-    fn diff_moved(&mut self) {
-        for slot in std::mem::take(&mut self.presence.moved) {
+    /// Works out who sees whom anew, for everyone with this phase whose place is new.
+    fn diff_moved(&mut self, phase: Phase) {
+        for slot in std::mem::take(&mut self.presence.at(phase).moved) {
             let session = &mut self.sessions[slot];
             session.moved = false;
             // Placed, but hidden since: nobody has anything to learn but what `hide` queued.
@@ -262,11 +304,13 @@ impl<L: Link> Room<L> {
                 .copied()
                 .filter(|&w| !is_around(w))
                 .collect();
+            // Whoever has moved, too, is told of in their own step, and not before: these same people
+            // may still have to hear that they had left.
             let lost: Vec<_> = session
                 .view
                 .iter()
                 .map(|&(other, _)| other)
-                .filter(|&o| !is_around(o))
+                .filter(|&o| !is_around(o) && !self.sessions[o].moved)
                 .collect();
             let lost_peers: Vec<_> = session
                 .voice_peers
@@ -285,7 +329,9 @@ impl<L: Link> Room<L> {
             }
             for (other, band) in around {
                 self.tell(other, slot, band);
-                self.tell(slot, other, band);
+                if !self.sessions[other].moved {
+                    self.tell(slot, other, band);
+                }
                 if self.sessions[slot].answers_in_voice() && self.sessions[other].answers_in_voice()
                 {
                     self.link_voice(slot, other);
@@ -327,8 +373,8 @@ impl<L: Link> Room<L> {
         }
     }
 
-    fn diff_changed(&mut self) {
-        for slot in std::mem::take(&mut self.presence.changed) {
+    fn diff_changed(&mut self, phase: Phase) {
+        for slot in std::mem::take(&mut self.presence.at(phase).changed) {
             let session = &mut self.sessions[slot];
             session.changed = false;
             for &watcher in &session.watchers {
@@ -350,9 +396,13 @@ impl<L: Link> Room<L> {
         let mut shown = FxHashSet::default();
         for group in changes.chunk_by(|a, b| a.viewer == b.viewer) {
             let viewer = group[0].viewer;
-            if group.len() > RESYNC_ABOVE
-                && let Some(&spot) = self.sessions[viewer].spot()
+            let session = &mut self.sessions[viewer];
+            let turn = self.presence.wheel.turn_of(session.phase);
+            let told = session.count_told(turn, group.len() as u32);
+            if told > RESYNC_ABOVE
+                && let Some(&spot) = session.spot()
             {
+                session.told = (turn, 0);
                 self.send_nearby(viewer, &spot, now);
                 continue;
             }
@@ -366,7 +416,7 @@ impl<L: Link> Room<L> {
                     Change::Entered(subject) => (subject, true),
                     Change::Changed(subject) => (subject, false),
                 };
-                // A person is shown as they are now, so once a tick is enough.
+                // A person is shown as they are now, so once a step is enough.
                 if !shown.insert(subject) && !entered {
                     continue;
                 }
@@ -391,69 +441,6 @@ impl<L: Link> Room<L> {
                 self.send_shared(viewer, &frame);
             }
         }
-    }
-
-    fn mark_reach_around(&mut self, spot: &Spot) {
-        let sessions = &mut self.sessions;
-        let dirty = &mut self.presence.reach;
-        self.index
-            .within(spot, f64::from(RADIUS_MAX_M) + RECELL_M, |slot, _| {
-                let session = &mut sessions[slot];
-                if session.link.is_some() && !std::mem::replace(&mut session.reach_dirty, true) {
-                    dirty.push(slot);
-                }
-            });
-    }
-
-    /// Tells those who would meet more or fewer people with another radius, not too often.
-    fn send_reach(&mut self, now: Timestamp) {
-        let mut waiting = std::mem::take(&mut self.presence.reach);
-        let mut budget = REACH_BUDGET;
-        waiting.retain(|&slot| {
-            let Some(session) = self.sessions.get_mut(slot) else {
-                return false;
-            };
-            let (Some(spot), true) = (session.spot().copied(), session.link.is_some()) else {
-                session.reach_dirty = false;
-                return false;
-            };
-            if budget == 0 || now.since(session.reach_at) < REACH_INTERVAL {
-                return true;
-            }
-            budget -= 1;
-            session.reach_dirty = false;
-            let reach = self.count_reach(slot, &spot);
-            let session = &mut self.sessions[slot];
-            if session.reach != reach {
-                session.reach.clone_from(&reach);
-                session.reach_at = now;
-                self.send(slot, &ServerFrame::Reach { reach });
-            }
-            false
-        });
-        self.presence.reach.append(&mut waiting);
-    }
-
-    /// How many people would be in range of `spot` with each of the radii.
-    fn count_reach(&self, slot: Slot, spot: &Spot) -> Vec<Reach> {
-        let spots = REACH_RADII_M.map(|radius| {
-            // Every radius in the list is a valid one.
-            Radius::new(radius).map_or(*spot, |radius| spot.with_radius(radius))
-        });
-        let mut counts = [0; REACH_RADII_M.len()];
-        self.index
-            .within(spot, f64::from(RADIUS_MAX_M) + RECELL_M, |other, circle| {
-                if other != slot {
-                    for (count, spot) in counts.iter_mut().zip(&spots) {
-                        *count += u32::from(spot.circle().in_range(circle));
-                    }
-                }
-            });
-        REACH_RADII_M
-            .iter()
-            .zip(counts)
-            .map(|(&radius, count)| Reach { radius, count })
-            .collect()
     }
 
     fn update_gauges(&mut self) {

@@ -11,14 +11,14 @@ use slab::Slab;
 
 use serde::{Deserialize, Serialize};
 
-use super::{mirror::Shared, movement::MovementGuard};
+use super::{mirror::Shared, movement::MovementGuard, wheel::Phase};
 use crate::{
     moderation::{bans::BanId, origin::Origin},
     quota::{Gcra, SlidingWindow},
 };
 
-/// Number of a session in the room's tables. Slots are reused, but not before the tick after the
-/// session's end, so that what waits for a tick never reaches somebody else.
+/// Number of a session in the room's tables. Slots are reused, but not before a whole turn of the
+/// wheel after the session's end, so that what waits for a step never reaches somebody else.
 pub type Slot = u32;
 
 /// A place that is shown to others.
@@ -54,6 +54,8 @@ pub struct Session<L> {
     /// The secret; none when they are on another relay.
     pub id: Option<SessionId>,
     pub peer_id: PeerId,
+    /// When in each second others are told of it.
+    pub phase: Phase,
     pub username: Username,
     pub former_usernames: Vec<Username>,
     pub username_changes_left: u32,
@@ -88,7 +90,9 @@ pub struct Session<L> {
     /// What this client was last told, and when.
     pub reach: Vec<Reach>,
     pub reach_at: Timestamp,
-    /// Waits for the next tick, because the place has changed …
+    /// How many differences this client has been told of in which turn.
+    pub told: (u32, u32),
+    /// Waits for its step, because the place has changed …
     pub moved: bool,
     /// … or something else that others see …
     pub changed: bool,
@@ -134,6 +138,14 @@ impl<L> Session<L> {
         self.portrait = None;
     }
 
+    /// Counts that this client is told of so many differences; how many these are in this turn.
+    pub fn count_told(&mut self, turn: u32, differences: u32) -> u32 {
+        let (last, told) = self.told;
+        let before = if last == turn { told } else { 0 };
+        self.told = (turn, before + differences);
+        self.told.1
+    }
+
     /// Whether others can be told to connect to them: in voice, and not about to fall out of it.
     pub fn answers_in_voice(&self) -> bool {
         self.voice.is_some() && self.voice_until.is_none()
@@ -177,8 +189,10 @@ pub struct Sessions<L> {
     by_id: FxHashMap<SessionId, Slot>,
     by_peer: FxHashMap<PeerId, Slot>,
     deadlines: BTreeSet<(Timestamp, Slot)>,
-    /// Ended, but their slots may still be named in what waits for the tick.
+    /// Ended, but their slots may still be named in what waits for a step …
     retired: Vec<Slot>,
+    /// … of this turn.
+    retired_before: Vec<Slot>,
 }
 
 impl<L> Default for Sessions<L> {
@@ -189,6 +203,7 @@ impl<L> Default for Sessions<L> {
             by_peer: FxHashMap::default(),
             deadlines: BTreeSet::new(),
             retired: Vec::new(),
+            retired_before: Vec::new(),
         }
     }
 }
@@ -211,6 +226,7 @@ impl<L> Sessions<L> {
         let slot = self.slots.insert(Session {
             id,
             peer_id,
+            phase: Phase::of(&peer_id),
             username,
             former_usernames: Vec::new(),
             username_changes_left,
@@ -232,6 +248,7 @@ impl<L> Sessions<L> {
             voice_missed: Vec::new(),
             reach: Vec::new(),
             reach_at: Timestamp::default(),
+            told: (0, 0),
             moved: false,
             changed: false,
             reach_dirty: false,
@@ -319,11 +336,12 @@ impl<L> Sessions<L> {
         }
     }
 
-    /// Frees the slots of ended sessions.
+    /// Frees the slots of sessions that had ended by the last call. Call this once a turn.
     pub fn release_retired(&mut self) {
-        for slot in self.retired.drain(..) {
+        for slot in self.retired_before.drain(..) {
             self.slots.remove(slot as usize);
         }
+        std::mem::swap(&mut self.retired, &mut self.retired_before);
     }
 
     /// Sets when this session should next come out of [`Sessions::next_due`].

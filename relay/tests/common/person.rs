@@ -337,8 +337,9 @@ impl Person {
 
 /// Everything that the relay has to say to `viewer` about who came, went and changed until now.
 ///
-/// That is told on a tick. So somebody new joins where `viewer` is, with the same circle, and once
-/// `viewer` has been told of them, all that was earlier has been told as well.
+/// Each person's news are told once a second, at an instant that is theirs. So somebody new joins
+/// where `viewer` is, with the same circle, and changes their name as soon as `viewer` sees them: once
+/// that is told, a second has passed, and all that was earlier has been told as well.
 pub async fn ticked(
     relay: &Relay,
     api: &Api,
@@ -346,7 +347,9 @@ pub async fn ticked(
     place: Place,
     metres: u32,
 ) -> Vec<ServerFrame> {
-    let marker = Person::at(relay, api, "Marker", place, metres).await;
+    let mut marker = Person::at(relay, api, "Marker", place, metres).await;
     viewer.sees(marker.id()).await;
+    marker.rename("Marked").await;
+    viewer.sees_change(marker.id()).await;
     viewer.settle().await
 }

@@ -156,7 +156,7 @@ async fn two_hundred_people_hear_exactly_those_in_mutual_range() {
         assert!(encounters > 1_500, "{encounters}");
     }
 
-    // What each client shows agrees as well, once the next tick has told it.
+    // What each client shows agrees as well, once a second has told it.
     let expected: Vec<BTreeSet<_>> = people
         .iter()
         .map(|me| {

@@ -344,7 +344,8 @@ fn story(seed: u64, middle: Place) -> [usize; 3] {
             let who = rng.random_range(0..residents.len());
             let Resident { client, home, spot } = &mut residents[who];
             let connected = client.attachment.is_some();
-            match rng.random_range(0..16) {
+            match rng.random_range(0..18) {
+                16..=17 => town.room(rng.random_range(0..3)).tick(now),
                 0..=5 if connected => {
                     let place = middle
                         .destination(rng.random_range(0.0..TAU), rng.random_range(0.0..3_500.0));
@@ -428,8 +429,7 @@ fn story(seed: u64, middle: Place) -> [usize; 3] {
             }
             town.settle(now);
         }
-        now = now + Duration::from_secs(1);
-        town.tick(now);
+        pass_a_second(&mut now, &mut rng, |now| town.tick(now));
         for resident in &mut residents {
             resident.client.read();
         }
