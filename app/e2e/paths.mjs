@@ -238,6 +238,26 @@ const PATHS = {
       expect((await composer.inputValue()) === "", "a letter goes through what lies over the chat");
     },
   },
+  "no way of pressing a link gets around the warning, and its address can be copied": {
+    scenario: "lively",
+    size: WIDE,
+    context: { permissions: ["clipboard-read", "clipboard-write"] },
+    async run(page) {
+      const opened = [];
+      page.context().on("page", (other) => opened.push(other.url()));
+      const link = page.getByRole("link", { name: /corner-cafe/ });
+      await link.click({ button: "middle" });
+      await link.click({ button: "right" });
+      await page.getByRole("menuitem", { name: "Copy link" }).click();
+      await page.getByText("Copied.").waitFor();
+      const copied = await page.evaluate(() => navigator.clipboard.readText());
+      expect(copied === "https://example.org/corner-cafe/menu?day=today", `copied is ${copied}`);
+      await link.click({ modifiers: ["Control"] });
+      await page.getByRole("button", { name: "Open example.org" }).waitFor();
+      expect(opened.length === 0, `it opened ${opened}`);
+      expect(page.url().includes("scenario=lively"), "the window itself went away");
+    },
+  },
   "of a reply the words are copied, not what they answer": {
     scenario: "lively",
     size: WIDE,

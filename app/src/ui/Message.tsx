@@ -14,6 +14,8 @@ export interface MenuRequest {
   message: ChatMessage;
   x: number;
   y: number;
+  /** Where the link leads that was pointed at, if one was. */
+  link: string | null;
   /** Asked for by a key, so that a key goes on; and where the focus goes back to. */
   byKey: HTMLElement | null;
 }
@@ -63,6 +65,9 @@ function Text({ text }: { text: string }) {
                     event.preventDefault();
                     show({ kind: "link", url: piece.url });
                   }}
+                  // What the system offers for links would open them here, without a warning.
+                  onAuxClick={(event) => event.preventDefault()}
+                  onContextMenu={(event) => event.preventDefault()}
                 >
                   {piece.text}
                 </a>
@@ -117,7 +122,8 @@ export const MessageRow = memo(function MessageRow({
   );
   const lone = message.own;
 
-  const menuAt = (x: number, y: number, byKey: HTMLElement | null = null) => onMenu({ message, x, y, byKey });
+  const menuAt = (x: number, y: number, from: { link?: string; byKey?: HTMLElement } = {}) =>
+    onMenu({ message, x, y, link: from.link ?? null, byKey: from.byKey ?? null });
   return (
     // biome-ignore lint/a11y/useSemanticElements: a message is no set of form fields
     <div
@@ -131,15 +137,17 @@ export const MessageRow = memo(function MessageRow({
       })}
       className={`group mx-auto flex w-full touch-pan-y max-w-[46rem] items-end gap-2 rounded-ctl ${first ? "pt-3" : "pt-0.5"} ${lone ? "justify-end" : ""}`}
       onContextMenu={(event) => {
-        if ((event.target as HTMLElement).closest("a")) return;
         event.preventDefault();
-        menuAt(event.clientX, event.clientY);
+        const link = (event.target as HTMLElement).closest("a")?.href;
+        menuAt(event.clientX, event.clientY, link === undefined ? {} : { link });
       }}
       onKeyDown={(event) => {
         if (event.key !== "Enter" || event.target !== event.currentTarget) return;
         event.preventDefault();
         const box = event.currentTarget.getBoundingClientRect();
-        menuAt(box.left + Math.min(box.width / 2, 160), box.top + box.height / 2, event.currentTarget);
+        menuAt(box.left + Math.min(box.width / 2, 160), box.top + box.height / 2, {
+          byKey: event.currentTarget,
+        });
       }}
       style={{ animation: dissolve }}
       {...swipe.handlers}

@@ -1,5 +1,5 @@
 import * as Menu from "@radix-ui/react-dropdown-menu";
-import { AtSign, Copy, Flag, Reply, User } from "lucide-react";
+import { AtSign, Copy, Flag, Link, Reply, User } from "lucide-react";
 import { type ReactNode, useEffect, useRef } from "react";
 import { splitQuote } from "../lib/text";
 import { mention, refuse, replyTo, say } from "../state/store";
@@ -10,7 +10,7 @@ import type { MenuRequest } from "./Message";
 /** What can be done with a message, where it was pointed at. */
 export default function MessageMenu({ request, onClose }: { request: MenuRequest; onClose: () => void }) {
   const { t } = useWords();
-  const { message, x, y, byKey } = request;
+  const { message, x, y, link, byKey } = request;
   const content = useRef<HTMLDivElement>(null);
   useEffect(() => {
     if (!byKey) return;
@@ -20,6 +20,9 @@ export default function MessageMenu({ request, onClose }: { request: MenuRequest
     );
     return () => clearTimeout(timer);
   }, [byKey]);
+  const copy = (text: string) => {
+    navigator.clipboard.writeText(text).then(() => say({ kind: "copied" }), refuse);
+  };
   const item = (icon: ReactNode, label: string, action: () => void) => (
     <Menu.Item
       className="flex min-h-11 cursor-pointer items-center gap-3 rounded-ctl px-3 outline-none select-none data-[highlighted]:bg-surface-3"
@@ -54,9 +57,9 @@ export default function MessageMenu({ request, onClose }: { request: MenuRequest
             )}
           {item(<Copy size={18} />, t("chat.copy"), () => {
             // What was said, without the words that it answers.
-            const { rest } = splitQuote(message.text);
-            navigator.clipboard.writeText(rest).then(() => say({ kind: "copied" }), refuse);
+            copy(splitQuote(message.text).rest);
           })}
+          {link !== null && item(<Link size={18} />, t("invite.copy"), () => copy(link))}
           {!message.own &&
             item(<User size={18} />, t("chat.person", { name: message.username }), () =>
               show({ kind: "person", peer: message.from, message: message.id }),
