@@ -43,8 +43,8 @@ use stun_types::AddressFamily;
 use thiserror::Error;
 
 pub use self::{
-    auth::{Bandwidth, UserId, Username},
-    core::{Core, Secrets},
+    auth::{Bandwidth, Secrets, UserId, Username},
+    core::Core,
     issuer::{Change, Ended, Issuer, SharedServer},
     refusal::Refusal,
     sockets::Sockets,

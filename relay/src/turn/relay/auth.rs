@@ -14,11 +14,13 @@ use neartalk_shared::Timestamp;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use sha1::Sha1;
+use stun_types::message::{IntegrityAlgorithm, IntegrityKey, LongTermKeyCredentials, Message};
 
 use super::Endpoint;
 use crate::{
     address::AddressKey,
     quota::{Gcra, Quota},
+    turn::TurnSecret,
 };
 
 /// What the credentials are good for, as the protocol has it.
@@ -88,6 +90,32 @@ impl Username {
 impl fmt::Display for Username {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.until_s, self.user)
+    }
+}
+
+/// What credentials are signed with.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// Those of sessions on this relay, of which each is [allowed](super::Core::allow) first.
+    pub own: TurnSecret,
+    /// Those that other relays give their sessions.
+    pub guests: TurnSecret,
+}
+
+impl Secrets {
+    /// The key that a request under this name is signed with, and whether it is a guest's; `None` when it
+    /// is neither.
+    pub fn verify(&self, request: &Message<'_>, username: &str) -> Option<(IntegrityKey, bool)> {
+        let mut keys =
+            [(&self.own, false), (&self.guests, true)]
+                .into_iter()
+                .map(|(secret, is_guest)| {
+                    let password = secret.credential(username);
+                    let (username, realm) = (username.to_owned(), REALM.to_owned());
+                    let credentials = LongTermKeyCredentials::new(username, password, realm);
+                    (credentials.make_key(IntegrityAlgorithm::Sha1), is_guest)
+                });
+        keys.find(|(key, _)| request.validate_integrity_with_key(key).is_ok())
     }
 }
 

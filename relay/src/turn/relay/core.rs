@@ -7,18 +7,18 @@ use rand::rngs::StdRng;
 use stun_types::{
     AddressFamily,
     attribute::{AttributeWrite, XorMappedAddress},
-    message::{IntegrityAlgorithm, IntegrityKey, LongTermKeyCredentials, Message},
+    message::{IntegrityKey, Message},
 };
 use turn_types::attribute::{Lifetime, XorRelayedAddress};
 
 use super::{
     Endpoint, External, Limits,
     allocation::{Allocation, Allocations, PORTS, Slot, Wanted},
-    auth::{AnswerLimit, Departed, Meter, Nonces, REALM, UserId, Username},
+    auth::{AnswerLimit, Departed, Meter, Nonces, REALM, Secrets, UserId, Username},
     message::{self, AllocateRequest, Method, Packet},
     refusal::Refusal,
 };
-use crate::{metrics::TurnMetrics, turn::TurnSecret};
+use crate::metrics::TurnMetrics;
 
 /// How long an allocation lives when its client does not say (RFC 8656, section 7.2), …
 const LIFETIME: Duration = Duration::from_secs(600);
@@ -43,15 +43,6 @@ pub struct Core {
     answers: AnswerLimit,
     /// What all have sent together.
     meter: Meter,
-}
-
-/// What credentials are signed with.
-#[derive(Clone, Debug)]
-pub struct Secrets {
-    /// Those of sessions on this relay, of which each is [allowed](Core::allow) first.
-    pub own: TurnSecret,
-    /// Those that other relays give their sessions.
-    pub guests: TurnSecret,
 }
 
 /// Who asks, as they have proved.
@@ -241,21 +232,8 @@ impl Core {
         let username = Username::parse(shown.username);
         let username = username.filter(|_| shown.realm == REALM);
         let username = username.ok_or(Refusal::WrongCredentials)?;
-        let key_with = |secret: &TurnSecret| {
-            let password = secret.credential(shown.username);
-            let credentials =
-                LongTermKeyCredentials::new(shown.username.to_owned(), password, REALM.to_owned());
-            let key = credentials.make_key(IntegrityAlgorithm::Sha1);
-            let is_right = request.validate_integrity_with_key(&key).is_ok();
-            is_right.then_some(key)
-        };
-        let (key, is_guest) = match key_with(&self.secrets.own) {
-            Some(key) => (key, false),
-            None => match key_with(&self.secrets.guests) {
-                Some(key) => (key, true),
-                None => return Err(Refusal::WrongCredentials),
-            },
-        };
+        let signed = self.secrets.verify(request, shown.username);
+        let (key, is_guest) = signed.ok_or(Refusal::WrongCredentials)?;
         if username.until() <= now {
             return Err(Refusal::Expired);
         }

@@ -9,7 +9,10 @@ use std::net::{IpAddr, SocketAddr};
 use rand::SeedableRng;
 use stun_types::{
     attribute::{AttributeStaticType, ErrorCode, Nonce, Realm, UnknownAttributes},
-    message::{BINDING, MessageClass, MessageWriteVec, Method as StunMethod, TransactionId},
+    message::{
+        BINDING, IntegrityAlgorithm, LongTermKeyCredentials, MessageClass, MessageWriteVec,
+        Method as StunMethod, TransactionId,
+    },
     prelude::*,
 };
 use turn_types::{
@@ -21,7 +24,7 @@ use turn_types::{
 };
 
 use super::{super::auth::Bandwidth, *};
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, turn::TurnSecret};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
