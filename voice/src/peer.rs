@@ -16,6 +16,7 @@ mod config;
 pub(crate) mod formats;
 mod media;
 mod negotiation;
+mod prompt;
 mod reports;
 pub mod scrub;
 mod stats;

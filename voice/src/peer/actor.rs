@@ -121,7 +121,7 @@ impl Actor {
             notices: notice_sender,
         };
         let stream = rand::random();
-        let connection = config::connection(&config, stream, &handler).await?;
+        let connection = config::connection(&config, stream, &handler, &shared).await?;
         let track = Arc::new(TrackLocalStaticRTP::new(config::track(stream)));
         connection.add_track(Arc::clone(&track) as _).await?;
         let mut tasks = JoinSet::new();
@@ -186,6 +186,11 @@ impl Actor {
             return Ok(());
         }
         self.state = state;
+        if state != State::Connected {
+            // The next way may be another.
+            self.shared
+                .send_modify(|shared| shared.stats.relayed = None);
+        }
         self.tell(Event::State(state)).await?;
         if state == State::Closed {
             return Err(Gone);

@@ -16,12 +16,13 @@ use rtc::{
         RtpCodecKind,
     },
 };
+use tokio::sync::watch;
 use webrtc::{
     error::Error,
     peer_connection::{PeerConnection, PeerConnectionBuilder, RTCIceServer},
 };
 
-use super::{PeerError, actor::Handler, reports::Reports};
+use super::{PeerError, actor::Handler, media::Shared, prompt::Prompt, reports::Reports};
 use crate::{SAMPLE_RATE, mesh::Policy};
 
 // As browsers number them.
@@ -83,11 +84,12 @@ impl Default for PeerConfig {
     }
 }
 
-/// A connection that does nothing yet, to send the stream `stream`.
+/// A connection that does nothing yet, to send the stream `stream`; `shared` will tell how it does.
 pub(super) async fn connection(
     config: &PeerConfig,
     stream: u32,
     handler: &Handler,
+    shared: &watch::Sender<Shared>,
 ) -> Result<Arc<dyn PeerConnection>, PeerError> {
     if config.policy == Policy::RelayOnly && !config.ice_servers.iter().any(IceServer::is_relay) {
         return Err(PeerError::NoRelay);
@@ -111,7 +113,9 @@ pub(super) async fn connection(
             continue;
         }
         for addresses in &choices {
-            match build(config, resolve_names, stream, handler, addresses.clone()).await {
+            let runtime = Prompt::new(shared.subscribe());
+            let addresses = addresses.clone();
+            match build(config, resolve_names, stream, handler, runtime, addresses).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => last = Some(error),
             }
@@ -125,6 +129,7 @@ async fn build(
     resolve_names: bool,
     stream: u32,
     handler: &Handler,
+    runtime: Prompt,
     addresses: Vec<SocketAddr>,
 ) -> Result<Arc<dyn PeerConnection>, Error> {
     let policy = match config.policy {
@@ -146,6 +151,7 @@ async fn build(
         )
         .with(Slot::from(REPORTS_SLOT), reports);
     let connection = PeerConnectionBuilder::new()
+        .with_runtime(Arc::new(runtime))
         .with_configuration(
             RTCConfigurationBuilder::new()
                 .with_ice_servers(servers(config))
