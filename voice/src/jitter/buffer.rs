@@ -22,8 +22,8 @@ const TOLERANCE: Samples = 120;
 /// How far beyond the target playing may lag: as far as the longest piece put in can bring it, so that
 /// no correction that could be heard calls for its opposite.
 const SLACK: Samples = 25 * MS / 2;
-/// How far it may lag while nothing is said, when corrections are free.
-const SLACK_IN_SILENCE: Samples = 5 * MS;
+/// Less is not worth a correction, even while nothing is said and it is free.
+const LEAST_PIECE: Samples = 5 * MS / 2;
 /// What the low mark of the delay rises by in a tick: 5 ms in a second.
 const RISE: Samples = MS / 20;
 /// So far beyond the target, speech may sound hurried.
@@ -286,7 +286,11 @@ impl JitterBuffer {
         };
         self.low = Some(low);
         let excess = low - self.target.get(now);
-        if (-TOLERANCE..=SLACK_IN_SILENCE).contains(&excess) {
+        let rest = (ready % FRAME) as Samples;
+        let early = excess < -TOLERANCE;
+        // The rest of a tick is heard later for nothing: without it no packet is needed sooner.
+        let most = excess.max(0) / CHUNK * CHUNK + rest;
+        if !early && most < LEAST_PIECE {
             self.wanting = 0;
             return None;
         }
@@ -294,36 +298,46 @@ impl JitterBuffer {
         if self.rest > 0 && !hurry {
             return None;
         }
-        let alike = if (0..=SLACK).contains(&excess) {
-            f32::INFINITY
-        } else if hurry {
-            BARELY_ALIKE
-        } else {
+        if early {
             self.wanting += 1;
-            let patience = 1.0 - self.wanting.min(LONG) as f32 / LONG as f32;
-            BARELY_ALIKE + (ALIKE - BARELY_ALIKE) * patience
-        };
-        let wanted = excess.unsigned_abs() as usize;
-        Some(if excess > 0 {
-            Stretch::Accelerate {
-                most: wanted,
-                alike,
-            }
+            // Only what completes a tick puts off the need for more.
+            let ticks = (-TOLERANCE - excess + CHUNK - 1) / CHUNK;
+            return Some(Stretch::Expand {
+                wanted: (ticks * CHUNK - rest) as usize,
+                alike: self.likeness(),
+            });
+        }
+        let alike = if hurry {
+            BARELY_ALIKE
+        } else if excess > SLACK {
+            self.wanting += 1;
+            self.likeness()
         } else {
-            Stretch::Expand { wanted, alike }
+            f32::INFINITY
+        };
+        Some(Stretch::Accelerate {
+            most: most as usize,
+            alike,
         })
     }
 
-    /// Says what became of a correction: samples put in, or, negative, taken out.
-    pub fn stretched(&mut self, by: isize) {
+    /// How alike two pieces must be for one to go or to come again; less, the longer that is wanted.
+    fn likeness(&self) -> f32 {
+        let patience = 1.0 - self.wanting.min(LONG) as f32 / LONG as f32;
+        BARELY_ALIKE + (ALIKE - BARELY_ALIKE) * patience
+    }
+
+    /// Says what became of a correction: how many samples were ready before it and are now.
+    pub fn stretched(&mut self, before: usize, after: usize) {
         if let Some(low) = &mut self.low {
-            *low += by as Samples;
+            *low += whole_frames(after) - whole_frames(before);
         }
         self.rest = REST;
         self.wanting = 0;
-        match by {
-            ..0 => self.stats.accelerated += by.unsigned_abs() as u64,
-            _ => self.stats.expanded += by as u64,
+        if after < before {
+            self.stats.accelerated += (before - after) as u64;
+        } else {
+            self.stats.expanded += (after - before) as u64;
         }
     }
 

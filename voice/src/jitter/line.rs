@@ -125,6 +125,9 @@ impl Line {
         if loudness(span) < QUIET {
             return Some(silent);
         }
+        if alike > 1.0 {
+            return None;
+        }
         let score = |lag: usize, step: usize| similarity(here, around(other(self.head, lag)), step);
         let best = |lags: &mut dyn Iterator<Item = usize>, step: usize| {
             lags.map(|lag| (lag, score(lag, step)))

@@ -156,14 +156,16 @@ impl<D: Decode> Playout<D> {
                 }
                 // A tick's worth must be left.
                 let most = most.min(self.line.ready().saturating_sub(FRAME));
-                if let Some(by) = self.line.take_out(most, alike) {
-                    self.buffer.stretched(-(by as isize));
+                let before = self.line.ready();
+                if self.line.take_out(most, alike).is_some() {
+                    self.buffer.stretched(before, self.line.ready());
                 }
             }
             Stretch::Expand { wanted, alike } => {
+                let before = self.line.ready();
                 if let Some(by) = self.line.put_in(wanted, alike) {
                     self.audible += by;
-                    self.buffer.stretched(by as isize);
+                    self.buffer.stretched(before, self.line.ready());
                 }
             }
         }

@@ -519,6 +519,74 @@ fn playing_gives_every_sample_once_and_in_order() {
     assert!(heard.len() > 47 * PACKET as usize);
 }
 
+/// Decodes everything to silence, in which corrections are free.
+struct Silent;
+
+impl Decode for Silent {
+    fn decode(&mut self, _: &[u8], out: &mut [f32]) -> Result<usize, CodecError> {
+        self.conceal(&mut out[..PACKET as usize])
+    }
+
+    fn conceal(&mut self, out: &mut [f32]) -> Result<usize, CodecError> {
+        out.fill(0.0);
+        Ok(out.len())
+    }
+
+    fn decode_fec(&mut self, _: &[u8], out: &mut [f32]) -> Result<usize, CodecError> {
+        self.conceal(out)
+    }
+
+    fn decode_dred(
+        &mut self,
+        _: &[u8],
+        _: usize,
+        _: &mut [f32],
+    ) -> Result<Option<usize>, CodecError> {
+        Ok(None)
+    }
+
+    fn reset(&mut self) {}
+}
+
+#[test]
+fn on_a_steady_network_the_delay_is_soon_right_and_left_alone() {
+    // Whenever packets come between two ticks, which decides what delays there can be.
+    for phase in 0..10 {
+        let mut playout = Playout::new(JitterConfig::default(), Silent);
+        let mut out = [0.0; FRAME];
+        let mut early = JitterStats::default();
+        for tick in 0..6_000u64 {
+            let now = ms(1_000 + 10 * tick);
+            if tick.is_multiple_of(2) {
+                let number = (tick / 2) as u16;
+                let packet = Packet {
+                    ssrc: 1,
+                    sequence: number,
+                    timestamp: u32::from(number) * PACKET,
+                    payload: &payload(number),
+                    redundant: &[],
+                };
+                playout.insert(&packet, now - ms(phase));
+            }
+            playout.tick(now, &mut out);
+            if tick == 1_000 {
+                early = playout.stats(now);
+            }
+        }
+        let late = playout.stats(ms(61_000));
+        assert_eq!(late.target, ms(5));
+        // What is ready counts; of that a tick may wait for the device, and what is no piece of its own.
+        let most = late.target + ms(10) + ms(10);
+        assert!(late.delay < most, "{phase} ms: {late:?}");
+        assert_eq!(late.concealed, 0, "{phase} ms: {late:?}");
+        assert_eq!(
+            [late.accelerated, late.expanded],
+            [early.accelerated, early.expanded],
+            "{phase} ms: something was put in or taken out only for its opposite"
+        );
+    }
+}
+
 /// A packet that makes some sense, or none.
 #[derive(Clone, Debug)]
 struct Wild {
