@@ -6,8 +6,9 @@
 //!
 //! Measured (PESQ-WB at 10, 20 and 30 % random loss): LBRR and deep concealment alone 3.56, 2.86,
 //! 2.19; one copy 4.32, 4.14, 3.61; two copies 4.32, 4.32, 4.20. So: copies until about one frame in
-//! sixty is beyond recovery, none below a loss that concealment hides. More is asked for at once, less
-//! only after the network has been better for a while.
+//! two hundred is beyond recovery, none below a loss that concealment hides. More is asked for at once,
+//! less only after the network has been better for a while. And LBRR only while somebody gets no copies:
+//! it takes its bits from the sound, and brings back hardly anything that copies don't.
 
 mod rows;
 
@@ -23,7 +24,7 @@ pub const MAX_COPIES: u8 = 3;
 /// Below this loss concealment does well enough.
 const HIDDEN: f32 = 0.015;
 /// Of this share of the frames, all may be lost beyond recovery.
-const BEYOND_RECOVERY: f32 = 0.016;
+const BEYOND_RECOVERY: f32 = 0.005;
 /// To do with fewer copies, the network must be good enough for that with so much to spare.
 const MARGIN: f32 = 1.5;
 /// And must have been for so long.
@@ -232,8 +233,10 @@ pub fn plan(demands: impl IntoIterator<Item = Demand>) -> EncoderPlan {
         ..Demand::default()
     };
     let mut anybody = false;
+    let mut all_get_copies = true;
     for demand in demands {
         anybody = true;
+        all_get_copies &= demand.copies > 0;
         worst = Demand {
             copies: worst.copies.max(demand.copies),
             loss: worst.loss.max(demand.loss),
@@ -261,8 +264,8 @@ pub fn plan(demands: impl IntoIterator<Item = Demand>) -> EncoderPlan {
         },
         settings: EncoderSettings {
             bitrate,
-            // It takes its bits from the sound, and there is no loss to speak of on a short clean path.
-            inband_fec: !near,
+            // It takes its bits from the sound: 0.16 of PESQ when sized for 20 % loss, 0.26 for 30 %.
+            inband_fec: !near && (worst.full || !anybody || !all_get_copies),
             // Rounded, so that every report does not mean other settings; never 0, or there would be
             // nothing against the first loss.
             expected_loss: loss.div_ceil(5).clamp(1, 6) * 5,
@@ -302,8 +305,8 @@ mod tests {
             (0.0, 0),
             (0.01, 0),
             (0.03, 1),
-            (0.1, 1),
-            (0.2, 2),
+            (0.1, 2),
+            (0.2, 3),
             (0.3, 3),
             (0.6, 3),
         ] {
@@ -317,7 +320,7 @@ mod tests {
     #[test]
     fn more_comes_at_once_and_less_one_by_one_after_a_while() {
         let mut peer = PeerRedundancy::new();
-        assert_eq!(peer.report(report(0.3, 1.0), seconds(0)).copies, 2);
+        assert_eq!(peer.report(report(0.25, 1.0), seconds(0)).copies, 2);
         assert_eq!(after(&mut peer, 1, 9, 0.3, 1.0).copies, 3);
         let mut copies = Vec::new();
         for n in 10..80 {
@@ -331,11 +334,11 @@ mod tests {
     #[test]
     fn a_loss_that_swings_about_a_threshold_does_not_make_the_copies_swing() {
         let mut peer = PeerRedundancy::new();
-        after(&mut peer, 0, 30, 0.125, 1.0);
+        after(&mut peer, 0, 30, 0.17, 1.0);
         let mut changes = 0;
         let mut last = peer.demand().copies;
         for n in 30..330 {
-            let loss = if n % 2 == 0 { 0.10 } else { 0.15 };
+            let loss = if n % 2 == 0 { 0.15 } else { 0.19 };
             let copies = peer.report(report(loss, 1.0), seconds(n)).copies;
             changes += u32::from(copies != last);
             last = copies;
@@ -354,6 +357,24 @@ mod tests {
         assert_eq!(plan.settings.expected_loss, 10);
         let demand = after(&mut peer, 20, 60, 0.0, 1.0);
         assert!(!demand.bursty);
+    }
+
+    #[test]
+    fn who_gets_copies_needs_no_lbrr() {
+        let lossy = after(&mut PeerRedundancy::new(), 0, 20, 0.2, 1.0);
+        let hardly = after(&mut PeerRedundancy::new(), 0, 20, 0.01, 1.0);
+        let lbrr = |demands: &[Demand]| plan(demands.iter().copied()).settings.inband_fec;
+        assert!(!lbrr(&[lossy, lossy]));
+        // Somebody's losses are too few for copies, or they take none.
+        for other in [hardly, Demand { copies: 0, ..lossy }] {
+            assert!(lbrr(&[lossy, other]));
+        }
+        assert!(lbrr(&[Demand {
+            full: true,
+            copies: 1,
+            ..lossy
+        }]));
+        assert!(lbrr(&[]));
     }
 
     #[test]

@@ -249,8 +249,15 @@ impl Link {
         }
     }
 
-    pub(super) const fn demand(&self) -> Demand {
-        self.redundancy.demand()
+    /// What its network needs of what it takes.
+    pub(super) fn demand(&self) -> Demand {
+        let mut demand = self.redundancy.demand();
+        if let Connection::Open(opened) = &self.connection
+            && opened.peer.formats().is_some_and(|it| it.red.is_none())
+        {
+            demand.copies = 0;
+        }
+        demand
     }
 
     /// Sends a packet, with what redundancy the connection needs.
