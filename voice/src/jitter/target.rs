@@ -9,6 +9,9 @@ const IN_TIME: f32 = 0.97;
 /// Of this share of the frames, each should be had one way or another, if waiting for redundancy can
 /// do it: the rest is left to concealment.
 const RECOVERED: f32 = 0.995;
+/// And it is waited for until this share would be had without: what comes now and then comes again, and to
+/// go back and forth is heard more than to stay.
+const RECOVERED_SOONER: f32 = 0.999;
 
 const DELAY_BUCKET: Samples = 5 * MS;
 const DELAY_BUCKETS: usize = 120;
@@ -91,6 +94,8 @@ pub(super) struct Target {
     since: Option<Samples>,
     delays: Histogram<DELAY_BUCKETS>,
     ahead: Histogram<AHEAD_BUCKETS>,
+    /// The bucket of `ahead` up to which redundancy is waited for.
+    waited: usize,
     /// When, and how high.
     peaks: VecDeque<(Samples, Samples)>,
     /// Without peaks and the first seconds' caution.
@@ -107,6 +112,7 @@ impl Target {
             since: None,
             delays: Histogram::new(),
             ahead: Histogram::new(),
+            waited: 0,
             peaks: VecDeque::with_capacity(PEAKS),
             steady: least,
         }
@@ -167,10 +173,11 @@ impl Target {
             .delays
             .quantile(IN_TIME)
             .map_or(0, |b| (b as Samples + 1) * DELAY_BUCKET);
-        let ahead = self
-            .ahead
-            .quantile(RECOVERED)
-            .map_or(0, |b| b as Samples * AHEAD_BUCKET);
+        let bucket = |share| self.ahead.quantile(share).unwrap_or_default();
+        self.waited = self
+            .waited
+            .clamp(bucket(RECOVERED), bucket(RECOVERED_SOONER));
+        let ahead = self.waited as Samples * AHEAD_BUCKET;
         self.steady = (delay.max(self.least) + ahead).min(self.most);
     }
 
@@ -269,6 +276,26 @@ mod tests {
         assert_eq!(target.get(now), 25 * MS);
         now = feed(&mut target, now, 3_000, || MS);
         assert_eq!(target.get(now), 5 * MS);
+    }
+
+    #[test]
+    fn what_redundancy_brings_now_and_then_is_waited_for_without_going_back_and_forth() {
+        let mut rng = SmallRng::seed_from_u64(3);
+        let mut target = target();
+        // One loss in ten: of a hundred frames one comes with the second copy.
+        let mut lost = || rng.random_bool(0.1);
+        let (mut now, mut changes, mut last) = (0, 0, 0);
+        for n in 0..6_000 {
+            target.delayed(now, MS);
+            let steps = (0..3).take_while(|_| lost()).count();
+            target.recovered(steps as Samples * PACKET);
+            now += PACKET;
+            let got = target.get(now);
+            changes += u32::from(n > 1_000 && got < last);
+            last = got;
+        }
+        assert!(last >= 45 * MS, "{} ms", last / MS);
+        assert!(changes <= 3, "lowered {changes} times in 100 s");
     }
 
     #[test]
