@@ -79,6 +79,7 @@ pub fn run() -> anyhow::Result<()> {
     let app = app.plugin(tauri_plugin_updater::Builder::new().build());
     let app = app
         .plugin(tauri_plugin_deep_link::init())
+        .plugin(links::stay())
         .setup(move |app| {
             #[cfg(target_os = "linux")]
             for window in app.webview_windows().values() {

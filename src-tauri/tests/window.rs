@@ -11,6 +11,7 @@
 
 use std::{
     env, fs,
+    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
@@ -239,6 +240,13 @@ fn links_are_warned_of_and_panic_leaves_nothing() {
     }
     assert_eq!(fs::read_to_string(&opened).unwrap().trim(), link);
 
+    // Nor does a menu of the system's, which may offer to open a link where it stands.
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let address = elsewhere.local_addr().unwrap();
+    anna.eval(&format!("location.assign('http://{address}/')"))
+        .unwrap();
+
     say(&anna, "Somebody is looking");
     ben.reads("Somebody is looking").unwrap();
     panics(&anna);
@@ -252,6 +260,7 @@ fn links_are_warned_of_and_panic_leaves_nothing() {
     begin_at(&anna, HERE);
     ben.reads("500 m · 1 person").unwrap();
     anna.reads("3 changes left").unwrap();
+    assert!(elsewhere.accept().is_err(), "the window went elsewhere");
 }
 
 #[test]
