@@ -2,6 +2,7 @@
 
 mod mirror;
 mod moderation;
+mod reached;
 mod spread;
 mod tally;
 mod voice;

@@ -11,7 +11,7 @@ use crate::store::{
 use crate::turn::relay::{Change as TurnChange, Ended, Issuer, SharedServer};
 
 /// Rooms, and the plainest store that they can share: nothing is lost, and nothing takes time.
-struct Town {
+pub(super) struct Town {
     rooms: Vec<(NodeId, Room<TestLink>)>,
     attended: Vec<BTreeSet<Region>>,
     people: BTreeMap<(Region, NodeId), BTreeMap<PeerId, Presence>>,
@@ -30,7 +30,7 @@ fn settings() -> RoomSettings {
 }
 
 impl Town {
-    fn new(count: usize, seed: u64) -> Self {
+    pub(super) fn new(count: usize, seed: u64) -> Self {
         let mut town = Self {
             rooms: Vec::new(),
             attended: vec![BTreeSet::new(); count],
@@ -55,12 +55,12 @@ impl Town {
         (node, room)
     }
 
-    fn room(&mut self, at: usize) -> &mut Room<TestLink> {
+    pub(super) fn room(&mut self, at: usize) -> &mut Room<TestLink> {
         &mut self.rooms[at].1
     }
 
     /// Carries out all that the rooms want, until they want nothing more.
-    fn settle(&mut self, now: Timestamp) {
+    pub(super) fn settle(&mut self, now: Timestamp) {
         loop {
             let mut changes = Vec::new();
             for at in 0..self.rooms.len() {
@@ -170,7 +170,7 @@ impl Town {
         }
     }
 
-    fn attend(&mut self, at: usize, regions: &[Region], now: Timestamp) {
+    pub(super) fn attend(&mut self, at: usize, regions: &[Region], now: Timestamp) {
         for &region in regions {
             if self.attended[at].insert(region) {
                 let own = self.rooms[at].0;
