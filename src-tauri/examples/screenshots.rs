@@ -31,6 +31,8 @@ mod linux {
     const HERE: &str = "52.5163, 13.3777";
     /// 140 m from there.
     const NEAR: &str = "52.5155, 13.3793";
+    /// They talk for as long as pictures take, however slow the machine.
+    const SPEECH_S: f64 = 300.0;
     /// Others: who they are, where, whether they talk, and what they write.
     const OTHERS: [(&str, &str, bool, &str); 4] = [
         (
@@ -76,7 +78,7 @@ mod linux {
             let mut command = headless(&relay, &pulse, name, place)?;
             if talks {
                 let said = pulse.folder().join(format!("{number}.wav"));
-                write_wav(&said, &synthetic_speech(number as u64, samples(30.0)))?;
+                write_wav(&said, &synthetic_speech(number as u64, samples(SPEECH_S)))?;
                 command.args(["--address", "127.0.0.1:0", "--voice", "--talk", "open"]);
                 command.arg("--mic").arg(said).args(["--output", "none"]);
             }
