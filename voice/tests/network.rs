@@ -91,19 +91,6 @@ impl Decode for Voice {
         Ok(out.len())
     }
 
-    fn decode_fec(&mut self, _: &[u8], out: &mut [f32]) -> Result<usize, CodecError> {
-        self.conceal(out)
-    }
-
-    fn decode_dred(
-        &mut self,
-        _: &[u8],
-        _: usize,
-        _: &mut [f32],
-    ) -> Result<Option<usize>, CodecError> {
-        Ok(None)
-    }
-
     fn reset(&mut self) {
         *self = Self {
             frames: self.frames,

@@ -126,6 +126,7 @@ impl Line {
             return Some(silent);
         }
         if alike > 1.0 {
+            // Nothing is: only silence was asked for.
             return None;
         }
         let score = |lag: usize, step: usize| similarity(here, around(other(self.head, lag)), step);

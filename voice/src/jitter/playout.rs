@@ -24,21 +24,25 @@ pub trait Decode {
     /// # Errors
     /// As there.
     fn conceal(&mut self, out: &mut [f32]) -> Result<usize, CodecError>;
-    /// As [`Decoder::decode_fec`].
+    /// As [`Decoder::decode_fec`]; a codec without LBRR conceals.
     ///
     /// # Errors
     /// As there.
-    fn decode_fec(&mut self, packet: &[u8], out: &mut [f32]) -> Result<usize, CodecError>;
-    /// As [`Decoder::decode_dred`].
+    fn decode_fec(&mut self, _packet: &[u8], out: &mut [f32]) -> Result<usize, CodecError> {
+        self.conceal(out)
+    }
+    /// As [`Decoder::decode_dred`]; a codec without deep redundancy has none.
     ///
     /// # Errors
     /// As there.
     fn decode_dred(
         &mut self,
-        packet: &[u8],
-        before: usize,
-        out: &mut [f32],
-    ) -> Result<Option<usize>, CodecError>;
+        _packet: &[u8],
+        _before: usize,
+        _out: &mut [f32],
+    ) -> Result<Option<usize>, CodecError> {
+        Ok(None)
+    }
     /// As [`Decoder::reset`].
     fn reset(&mut self);
 }

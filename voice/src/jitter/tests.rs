@@ -459,19 +459,6 @@ impl Decode for Ruler {
         Ok(out.len())
     }
 
-    fn decode_fec(&mut self, _: &[u8], out: &mut [f32]) -> Result<usize, CodecError> {
-        self.conceal(out)
-    }
-
-    fn decode_dred(
-        &mut self,
-        _: &[u8],
-        _: usize,
-        _: &mut [f32],
-    ) -> Result<Option<usize>, CodecError> {
-        Ok(None)
-    }
-
     fn reset(&mut self) {
         self.resets += 1;
     }
@@ -530,19 +517,6 @@ impl Decode for Silent {
     fn conceal(&mut self, out: &mut [f32]) -> Result<usize, CodecError> {
         out.fill(0.0);
         Ok(out.len())
-    }
-
-    fn decode_fec(&mut self, _: &[u8], out: &mut [f32]) -> Result<usize, CodecError> {
-        self.conceal(out)
-    }
-
-    fn decode_dred(
-        &mut self,
-        _: &[u8],
-        _: usize,
-        _: &mut [f32],
-    ) -> Result<Option<usize>, CodecError> {
-        Ok(None)
     }
 
     fn reset(&mut self) {}
