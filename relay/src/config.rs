@@ -367,14 +367,15 @@ impl Config {
         })
     }
 
-    /// What of these settings concerns Redis, if there is one.
-    pub fn redis(&self) -> Option<RedisSettings> {
+    /// What of these settings concerns Redis, if there is one; and the TURN server in here, of which other
+    /// relays learn there.
+    pub fn redis(&self, turn: Option<relay::InnerServer>) -> Option<RedisSettings> {
         Some(RedisSettings {
             url: self.redis_url.clone()?,
             prefix: self.redis_prefix.clone(),
             lease: self.redis_lease,
             message_ttl: self.message_ttl,
-            turn: None,
+            turn,
             limits: self.addresses(),
         })
     }

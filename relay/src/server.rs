@@ -180,19 +180,17 @@ impl Server {
             turn,
         } = self;
         let clock = Clock::start();
-        let mut redis = config.redis();
         let metrics = Arc::new(Metrics::new());
         let rng = StdRng::from_rng(&mut rand::rng());
         let mut room = Room::new(room, rng, metrics.room.clone());
-        let mut turn_ended = None;
+        let (mut turn_ended, mut turn_server) = (None, None);
         if let Some(turn) = turn {
             let turn = turn.spawn(config.turn_ttl, clock, metrics.turn.clone())?;
             room.issue_turn_credentials(turn.issuer);
-            if let Some(redis) = &mut redis {
-                redis.turn = Some(turn.shared);
-            }
+            turn_server = Some(turn.for_guests);
             turn_ended = Some(turn.ended);
         }
+        let redis = config.redis(turn_server);
         let turn_ended = async {
             match turn_ended {
                 Some(ended) => drop(ended.await),

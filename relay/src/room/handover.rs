@@ -190,7 +190,7 @@ impl<L: Link> Room<L> {
     pub(super) fn remove_away(&mut self, slot: Slot, reason: LeftReason) {
         self.end_voice(slot);
         // Their calls over TURN have lived on while they were in sight.
-        self.end_turn(self.sessions[slot].peer_id);
+        self.revoke_turn_credentials(self.sessions[slot].peer_id);
         if reason == LeftReason::Banned {
             let peer_id = self.sessions[slot].peer_id;
             self.history.forget(&peer_id);

@@ -124,7 +124,7 @@ impl<L: Link> Room<L> {
                 reference: None,
             },
         );
-        self.end_turn(peer_id);
+        self.revoke_turn_credentials(peer_id);
         self.displace(slot, LeftReason::Banned);
         self.detach(slot, Some(CloseCode::Banned), now);
         self.refresh_deadline(slot);

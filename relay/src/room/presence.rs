@@ -264,7 +264,7 @@ impl<L: Link> Room<L> {
                 self.metrics.store_expire.increment(1);
             }
             if session_ended {
-                self.end_turn(self.sessions[slot].peer_id);
+                self.revoke_turn_credentials(self.sessions[slot].peer_id);
                 self.unsettle(slot);
                 self.sessions.retire(slot);
                 self.metrics.store_expire.increment(1);

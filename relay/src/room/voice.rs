@@ -89,17 +89,17 @@ impl<L: Link> Room<L> {
     }
 
     /// Takes from a session what it was given of TURN servers, here and on other relays.
-    pub(super) fn end_turn(&mut self, peer_id: PeerId) {
+    pub(super) fn revoke_turn_credentials(&mut self, peer_id: PeerId) {
         let Some(issuer) = &mut self.turn_issuer else {
             return;
         };
         let ended = issuer.end(peer_id);
         if let Some(mirror) = &mut self.mirror {
-            mirror.changes.extend(
-                ended
-                    .into_iter()
-                    .map(|(node, ended)| Change::Letter(node, Box::new(Letter::TurnEnded(ended)))),
-            );
+            let letters = ended.into_iter().map(|(node, ended)| {
+                let letter = Box::new(Letter::TurnEnded(ended));
+                Change::Letter(node, letter)
+            });
+            mirror.changes.extend(letters);
         }
     }
 

@@ -29,7 +29,7 @@ use crate::{
         origin::{DayKey, OriginDigest},
         rulings::Ruling,
     },
-    turn::relay::SharedServer,
+    turn::relay::InnerServer,
 };
 
 /// What the room has decided that others must know, or that must outlive this relay.
@@ -98,7 +98,7 @@ pub enum News {
     /// These relays are alive; people of others of whom nothing was heard since this time are gone.
     Alive(Vec<NodeId>, Timestamp),
     /// The TURN servers inside other relays that are alive.
-    TurnServers(BTreeMap<NodeId, SharedServer>),
+    TurnServers(BTreeMap<NodeId, InnerServer>),
     /// These messages have been dealt with: others have them, or (false) can't be reached.
     Stored(Vec<neartalk_shared::MessageId>, bool),
     /// A word from another relay.

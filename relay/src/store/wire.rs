@@ -20,7 +20,7 @@ use crate::{
     },
     quota::{Gcra, SlidingWindow},
     room::{movement::MovementGuard, session::VoiceState},
-    turn::relay::{Ended, SharedServer},
+    turn::relay::{Ended, InnerServer},
 };
 
 /// A running relay. Another run of the same program is another node.
@@ -272,7 +272,7 @@ pub enum Letter {
 #[serde(default)]
 pub struct Sign {
     /// The TURN server inside it.
-    pub turn: Option<SharedServer>,
+    pub turn: Option<InnerServer>,
 }
 
 /// What one relay asks another to do with a session that is there.

@@ -1,5 +1,5 @@
 //! TURN inside: a closed TURN and STUN server (RFC 8656, RFC 8489) over UDP that carries traffic
-//! between clients of this relay and to nobody else.
+//! between clients of this relay, and of those that share a store with it, and to nobody else.
 //!
 //! **Relayed addresses exist only in here.** An allocation gets the server's own address and a port
 //! on which nothing listens. What one client sends to another's relayed address is handed over in
@@ -10,8 +10,8 @@
 //! relayed addresses, as ICE does by itself, and IPv4 meets IPv6 on the way.
 //!
 //! **Credentials are a session's.** Whoever joins voice gets a name with a time and an id that
-//! nothing else knows, signed with a key that never leaves this process. Both are looked at with each
-//! request. When the session ends, so do its allocations.
+//! no client knows of another, signed with a key that never leaves this process. Both are looked
+//! at with each request. When the session ends, so do its allocations.
 //!
 //! **Among other relays** people who meet may be on two of them, each with a server of its own, and
 //! could not be relayed to each other. So relays that share a store know each other's servers, and
@@ -45,7 +45,7 @@ use thiserror::Error;
 pub use self::{
     auth::{Bandwidth, Secrets, UserId, Username},
     core::Core,
-    issuer::{Change, Ended, Issuer, SharedServer},
+    issuer::{Change, Ended, InnerServer, Issuer},
     refusal::Refusal,
     sockets::Sockets,
 };
@@ -55,7 +55,7 @@ pub use self::{
 pub struct Flags {
     /// Address and UDP port of a TURN and STUN server in this relay, for the voices of people who
     /// can't reach each other directly or hide their address. It carries them between clients of
-    /// this relay and reaches nothing else. Can be repeated, or separated by commas.
+    /// this relay, and of others with the same Redis, and reaches nothing else. Can be repeated, or separated by commas.
     #[arg(
         id = "turn_listen",
         long = "turn-listen",

@@ -8,7 +8,7 @@ use crate::store::{
     region::Region,
     wire::{Event, NodeId, PlaceRecord, Presence, SessionKey, SessionRecord, Utterance},
 };
-use crate::turn::relay::{Change as TurnChange, Ended, Issuer, SharedServer};
+use crate::turn::relay::{Change as TurnChange, Ended, InnerServer, Issuer};
 
 /// Rooms, and the plainest store that they can share: nothing is lost, and nothing takes time.
 pub(super) struct Town {
@@ -244,7 +244,7 @@ fn the_end_of_a_session_ends_what_it_has_on_another_relays_turn_server() {
     let mut changes = Vec::new();
     let servers = [1, 2].map(|n| {
         let secret = "hush".parse().unwrap();
-        SharedServer::new(vec![([192, 0, 2, n], 3_478).into()], secret)
+        InnerServer::new(vec![([192, 0, 2, n], 3_478).into()], secret)
     });
     for (at, server) in servers.iter().enumerate() {
         let (sender, told) = tokio::sync::mpsc::channel(8);

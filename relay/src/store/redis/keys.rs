@@ -91,7 +91,7 @@ impl Keys {
         }
     }
 
-    /// A relay's sign of life.
+    /// A relay's sign of life, with what all others have to know of it.
     pub fn lease(&self, node: NodeId) -> String {
         self.tagged(Self::OF_NODES, &format!("lease:{node}"))
     }

@@ -43,7 +43,7 @@ use crate::{
     clock::Clock,
     hub::Feed,
     moderation::{bans::Ban, origin::DayKey},
-    turn::relay::SharedServer,
+    turn::relay::InnerServer,
 };
 
 /// How long another relay may take to answer.
@@ -76,7 +76,7 @@ pub struct RedisSettings {
     /// How long a message lives.
     pub message_ttl: Duration,
     /// The TURN server inside this relay, for others to send their people to.
-    pub turn: Option<SharedServer>,
+    pub turn: Option<InnerServer>,
     /// What each address may ask of all relays together.
     pub limits: AddressLimits,
 }

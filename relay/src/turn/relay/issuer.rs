@@ -35,18 +35,19 @@ pub enum Change {
 pub struct Ended {
     /// As that server knows it.
     pub user: UserId,
-    /// Until when the credentials would be good.
+    /// Until when its credentials would be good.
     pub until: Timestamp,
 }
 
-/// A TURN server inside a relay, as it is known to relays that share a store with it.
+/// A TURN server inside a relay, for whoever gives people credentials: where clients reach it, and what
+/// these are signed with. Relays that share a store know each other's, with the secret for guests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SharedServer {
+pub struct InnerServer {
     addresses: Vec<SocketAddr>,
     secret: TurnSecret,
 }
 
-impl SharedServer {
+impl InnerServer {
     /// The one that clients reach at `addresses`, with credentials signed with `secret`.
     pub fn new(addresses: Vec<SocketAddr>, secret: TurnSecret) -> Self {
         Self { addresses, secret }
@@ -69,8 +70,8 @@ struct User {
 
 /// Hands out credentials, and tells servers whose sessions have ended.
 pub struct Issuer {
-    own: SharedServer,
-    others: BTreeMap<NodeId, SharedServer>,
+    own: InnerServer,
+    others: BTreeMap<NodeId, InnerServer>,
     ttl: Duration,
     rng: StdRng,
     users: HashMap<PeerId, User>,
@@ -82,7 +83,7 @@ pub struct Issuer {
 impl Issuer {
     /// For the server here, which hears of `changes`. Credentials are good for `ttl`.
     pub fn new(
-        own: SharedServer,
+        own: InnerServer,
         ttl: Duration,
         rng: StdRng,
         changes: mpsc::Sender<Change>,
@@ -99,7 +100,7 @@ impl Issuer {
     }
 
     /// From now on these are the servers of other relays.
-    pub fn meet(&mut self, others: BTreeMap<NodeId, SharedServer>) {
+    pub fn meet(&mut self, others: BTreeMap<NodeId, InnerServer>) {
         self.others = others;
     }
 
@@ -113,6 +114,7 @@ impl Issuer {
             elsewhere: BTreeMap::new(),
         });
         let username = Username::new(user.id, self.ttl, now);
+        let (name, until) = (username.to_string(), username.until());
         let own = std::iter::once((None, &self.own));
         let others = self
             .others
@@ -132,7 +134,7 @@ impl Issuer {
             let (node, server, _) = known[chosen];
             match node {
                 Some(node) => {
-                    user.elsewhere.insert(node, username.until());
+                    user.elsewhere.insert(node, until);
                 }
                 None if !user.is_allowed => {
                     user.is_allowed = true;
@@ -140,11 +142,10 @@ impl Issuer {
                 }
                 None => {}
             }
-            let username = username.to_string();
             servers.push(IceServer {
                 urls: server.urls("turn"),
-                credential: Some(server.secret.credential(&username)),
-                username: Some(username),
+                credential: Some(server.secret.credential(&name)),
+                username: Some(name.clone()),
             });
         }
         self.flush();
@@ -199,9 +200,9 @@ mod tests {
 
     use super::*;
 
-    fn server(addresses: &[&str], rng: &mut StdRng) -> SharedServer {
+    fn server(addresses: &[&str], rng: &mut StdRng) -> InnerServer {
         let addresses = addresses.iter().map(|address| address.parse().unwrap());
-        SharedServer::new(addresses.collect(), TurnSecret::random(rng))
+        InnerServer::new(addresses.collect(), TurnSecret::random(rng))
     }
 
     fn here() -> Spot {

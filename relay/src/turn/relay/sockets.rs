@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Change, Core, Endpoint, External, FlagError, Flags, Issuer, Limits, Secrets, SharedServer,
+    Change, Core, Endpoint, External, FlagError, Flags, InnerServer, Issuer, Limits, Secrets,
     message::MAX_BYTES, serves,
 };
 use crate::{clock::Clock, metrics::TurnMetrics, turn::TurnSecret};
@@ -103,9 +103,9 @@ impl Sockets {
                 drop(alive);
             })?;
         Ok(Running {
-            shared: SharedServer::new(self.servers.clone(), secrets.guests),
+            for_guests: InnerServer::new(self.servers.clone(), secrets.guests),
             issuer: Issuer::new(
-                SharedServer::new(self.servers, secrets.own),
+                InnerServer::new(self.servers, secrets.own),
                 ttl,
                 issuer_rng,
                 sender,
@@ -121,7 +121,7 @@ pub struct Running {
     /// Hands out its credentials. It ends with this.
     pub issuer: Issuer,
     /// What other relays have to know to give their people credentials for it.
-    pub shared: SharedServer,
+    pub for_guests: InnerServer,
     /// Is over when the server is.
     pub ended: oneshot::Receiver<()>,
 }
