@@ -1,6 +1,7 @@
 //! What is in `deploy/`: checked with the programs that will read it, and put into a package.
 
 mod compose;
+mod dockerfile;
 
 use std::{
     collections::BTreeSet,
@@ -59,6 +60,7 @@ pub fn check(guard: &Guard) -> Result<()> {
     settings_exist(relay, guard)?;
 
     let deploy = root().join("deploy");
+    dockerfile::check(&root())?;
     compose::check(&deploy)?;
     for words in [
         &["promtool", "check", "rules", "alerts.yml"][..],

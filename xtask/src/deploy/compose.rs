@@ -10,6 +10,8 @@ use std::{
 use anyhow::{Result, ensure};
 use yaml_rust2::{Yaml, YamlLoader, yaml::Hash};
 
+use super::dockerfile::Dockerfile;
+
 /// What has to be there.
 const SERVICES: [&str; 7] = [
     "relay-1",
@@ -93,7 +95,9 @@ fn faults_in(files: &Files, exists: impl Fn(&str) -> bool) -> Vec<String> {
     };
 
     // Whoever calls somebody by name is on a network with them, and calls where they listen.
-    let ports = listening(&files.dockerfile);
+    let image = Dockerfile::parse(&files.dockerfile);
+    let ports = image.as_ref().map(Dockerfile::listening);
+    let ports = ports.unwrap_or_default();
     let mut calls = Vec::new();
     for (caller, text, kind) in [
         ("caddy", &files.caddyfile, "NEARTALK_LISTEN"),
@@ -145,14 +149,9 @@ fn faults_in(files: &Files, exists: impl Fn(&str) -> bool) -> Vec<String> {
     }
 
     faults.extend(unlike_relays(&services));
+    faults.extend(builds(&services));
     faults.extend(proxies(&compose, &services));
     faults.extend(variables(&files.compose, &files.example));
-    if !files.dockerfile.lines().any(|line| {
-        let user = line.strip_prefix("USER ").unwrap_or("0");
-        !user.trim().starts_with('0') && user.trim() != "root"
-    }) {
-        faults.push("the image runs as root".to_owned());
-    }
     faults
 }
 
@@ -223,6 +222,31 @@ fn unlike_relays(services: &BTreeMap<&str, &Yaml>) -> Vec<String> {
     faults
 }
 
+/// One relay's image is built, and the others have it from there: Compose builds all at once, and two
+/// images of one name fail on each other; and what it does not build it would fetch.
+fn builds(services: &BTreeMap<&str, &Yaml>) -> Vec<String> {
+    let mut faults = Vec::new();
+    let images: BTreeSet<_> = relays(services)
+        .map(|(_, it)| it["image"].as_str())
+        .collect();
+    if images.len() != 1 || images.contains(&None) {
+        faults.push(format!("the relays are not of one image: {images:?}"));
+    }
+    let (built, others): (Vec<_>, Vec<_>) =
+        relays(services).partition(|(_, service)| !service["build"].is_badvalue());
+    if built.len() != 1 {
+        faults.push(format!("the relays' image is built {} times", built.len()));
+    }
+    let fetched = others
+        .iter()
+        .filter(|(_, service)| service["pull_policy"].as_str() != Some("never"));
+    faults.extend(fetched.map(|(name, _)| format!("{name} looks elsewhere for its image")));
+    // Nothing in that image could ask after it.
+    let asked = relays(services).filter(|(_, service)| !service["healthcheck"].is_badvalue());
+    faults.extend(asked.map(|(name, _)| format!("{name} has nothing to check its health with")));
+    faults
+}
+
 /// Relays believe those on the network on which the reverse proxy reaches them, and no others.
 fn proxies(compose: &Yaml, services: &BTreeMap<&str, &Yaml>) -> Vec<String> {
     let caddy = services.get("caddy").copied().unwrap_or(&Yaml::BadValue);
@@ -263,23 +287,6 @@ fn variables(compose: &str, example: &str) -> Vec<String> {
     let silent = asked.difference(&explained);
     let silent = silent.map(|name| format!("{name} does not say what it is when it is missing"));
     missing.chain(unused).chain(silent).collect()
-}
-
-/// The ports on which the relay listens in its image, by variable; those that it also exposes.
-fn listening(dockerfile: &str) -> BTreeMap<&str, &str> {
-    let words = || dockerfile.split_whitespace();
-    let exposed: BTreeSet<&str> = dockerfile
-        .lines()
-        .filter_map(|line| line.strip_prefix("EXPOSE "))
-        .flat_map(str::split_whitespace)
-        .collect();
-    words()
-        .filter_map(|word| {
-            let (variable, address) = word.split_once('=')?;
-            let port = address.strip_prefix("0.0.0.0:")?;
-            exposed.contains(port).then_some((variable, port))
-        })
-        .collect()
 }
 
 /// The relays that a file calls, and at which port.
@@ -406,6 +413,30 @@ mod tests {
             ),
             (
                 compose,
+                "    pull_policy: never\n",
+                "    build: ..\n",
+                "the relays' image is built 2 times",
+            ),
+            (
+                compose,
+                "    pull_policy: never\n",
+                "",
+                "relay-2 looks elsewhere for its image",
+            ),
+            (
+                compose,
+                "    pull_policy: never\n",
+                "    pull_policy: never\n    image: relay\n",
+                "the relays are not of one image: {Some(\"neartalk-relay\"), Some(\"relay\")}",
+            ),
+            (
+                compose,
+                "  stop_grace_period: 20s\n",
+                "  healthcheck:\n    test: curl http://127.0.0.1:8080/api/health\n",
+                "relay-1 has nothing to check its health with",
+            ),
+            (
+                compose,
                 "NEARTALK_TRUSTED_PROXY: 172.30.7.0/24",
                 "NEARTALK_TRUSTED_PROXY: 172.30.0.0/16",
                 "relay-1 does not trust Caddy's network alone, [\"172.30.7.0/24\"]",
@@ -448,9 +479,9 @@ mod tests {
             ),
             (
                 |f| &mut f.dockerfile,
-                "USER 65532:65532",
-                "USER 0",
-                "the image runs as root",
+                "EXPOSE 8080",
+                "EXPOSE",
+                "caddy calls relay-1 at 8080, which listens at None",
             ),
         ];
         for (part, from, to, fault) in planted {
