@@ -16,16 +16,20 @@ use crate::{
 };
 
 /// Flags of other people's programs that the documents name.
-const FOREIGN_FLAGS: [&str; 10] = [
+const FOREIGN_FLAGS: [&str; 14] = [
     "--app-version",
     "--bin",
     "--build",
+    "--cap-drop",
     "--locked",
     "--no-deps",
     "--now",
     "--owner",
+    "--pull",
     "--pwprompt",
+    "--read-only",
     "--release",
+    "--security-opt",
     "--system",
 ];
 
