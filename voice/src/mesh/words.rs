@@ -178,7 +178,7 @@ pub enum Notice<Id> {
         /// To whom.
         peer: Id,
     },
-    /// Somebody can't hear this side, or can again.
+    /// Somebody can't hear this side, or can again. It is over with the connection that it was said of.
     CannotHearYou {
         /// Who.
         peer: Id,
