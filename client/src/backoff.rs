@@ -13,6 +13,8 @@ const BASE: Duration = Duration::from_millis(500);
 const CAP: Duration = Duration::from_secs(15);
 /// No wait is shorter: a relay that closes at once is not to be asked a thousand times a second.
 const FLOOR: Duration = Duration::from_millis(50);
+/// No relay is waited for longer, whatever it asks for.
+const LONGEST: Duration = Duration::from_secs(86_400);
 /// A connection that held this long was a good one; the next loss starts from the bottom.
 const STABLE: Duration = Duration::from_secs(10);
 
@@ -30,7 +32,7 @@ impl Backoff {
     }
 
     /// The connection, or an attempt at one, failed: how long to wait. The relay may ask for a
-    /// longer wait (`at_least`), which is honoured.
+    /// longer wait (`at_least`), which is honoured up to a day.
     pub fn failed(
         &mut self,
         now: Instant,
@@ -44,7 +46,7 @@ impl Backoff {
         let bound = CAP.min(BASE * 2u32.pow(self.attempts.min(16)));
         self.attempts += 1;
         let wait = rng.random_range(FLOOR..=bound);
-        wait.max(at_least.unwrap_or_default())
+        wait.max(at_least.unwrap_or_default().min(LONGEST))
     }
 
     /// A person asked to try now: the next waits start from the bottom again.
@@ -108,5 +110,8 @@ mod tests {
         let wait =
             Backoff::default().failed(Instant::now(), Some(Duration::from_secs(40)), &mut rng);
         assert_eq!(wait, Duration::from_secs(40));
+        // A clock that is asked for more than it can show would end the engine.
+        let wait = Backoff::default().failed(Instant::now(), Some(Duration::MAX), &mut rng);
+        assert_eq!(wait, LONGEST);
     }
 }

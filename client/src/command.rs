@@ -91,6 +91,10 @@ pub enum Command {
         /// Whether they are not to be heard at all.
         muted: bool,
     },
+    /// Tell what microphones and loudspeakers there are, as
+    /// [`Event::VoiceDevices`](crate::Event::VoiceDevices); none is opened for it. In voice, and while the
+    /// microphone is tried out, it is told by itself.
+    VoiceDevices,
     /// Try the microphone out: its level is told also without a call, and nobody hears it.
     VoiceTest {
         /// Whether to begin or to end it.

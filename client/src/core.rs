@@ -1,34 +1,32 @@
 //! Everything that the engine decides, without I/O, clock or task of its own: it is handed time,
 //! commands, fixes and what comes over the link, and asks for [`Action`]s.
 
+mod connection;
 mod dispatch;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod voice_tests;
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, time::Instant};
 
 use neartalk_shared::{
     ApiError, ClientFrame, ErrorCode, MessageId, MessageText, PeerId, SessionId, Timestamp,
     Username,
     frame::{LeftReason, Reach},
-    http::CreatedSession,
+    time::millis,
 };
-use neartalk_voice::live::{Input as VoiceInput, LiveSettings, Output as VoiceOutput};
+use neartalk_voice::{
+    device::{DeviceEvent, DeviceInfo},
+    live::{Input as VoiceInput, LiveSettings, Output as VoiceOutput},
+};
 use rand::rngs::StdRng;
 
 use crate::{
     backoff::Backoff,
     command::Command,
     event::{
-        ConnectionState, Event, FailedReason, Me, OfflineReason, RemovedReason, Snapshot,
-        StopReason, Whereabouts,
+        ConnectionState, Event, FailedReason, Me, RemovedReason, Snapshot, StopReason, Whereabouts,
     },
-    link::{Credentials, LinkEnd, LinkEvent},
+    link::{Credentials, LinkEvent},
     location::Fix,
     outbox::Outbox,
     people::People,
@@ -59,6 +57,8 @@ pub(crate) enum Action {
     Voice(VoiceInput<PeerId>),
     /// End it.
     VoiceStop,
+    /// Find out what devices there are for it.
+    VoiceList,
     /// Tell this.
     Emit(Event),
     /// The engine is done.
@@ -163,6 +163,7 @@ impl Core {
                 DeskAction::Start(settings) => Action::VoiceStart(settings),
                 DeskAction::Tell(input) => Action::Voice(input),
                 DeskAction::Stop => Action::VoiceStop,
+                DeskAction::List => Action::VoiceList,
                 DeskAction::Emit(event) => Action::Emit(event),
             };
             self.actions.push_back(action);
@@ -218,6 +219,9 @@ impl Core {
     pub fn slept(&mut self, now: Instant) {
         self.reconnect(now);
         self.wake(now);
+        // Those who count down by a clock that stood still have to begin anew.
+        let snapshot = self.snapshot(now, 0);
+        self.emit(snapshot);
     }
 
     /// The device's addresses are others.
@@ -227,23 +231,15 @@ impl Core {
         self.wake(now);
     }
 
-    /// Gives up a connection that can't be trusted any more, and does not wait for the next attempt.
-    fn reconnect(&mut self, now: Instant) {
-        match self.link {
-            LinkState::Down { retry_at: None } => return,
-            LinkState::Down { .. } => {}
-            LinkState::Connecting | LinkState::Online => {
-                self.actions.push_back(Action::Hangup { goodbye: false });
-                self.link_ended(now, LinkEnd::Offline(OfflineReason::Silent, None));
-            }
-        }
-        self.backoff.reset();
-        self.connect();
-    }
-
     /// Voice's processing thread says something.
     pub fn voice(&mut self, output: VoiceOutput<PeerId>) {
         self.desk.output(output, &self.people);
+    }
+
+    /// These devices there are, whether or not there is voice.
+    pub fn devices(&mut self, inputs: Vec<DeviceInfo>, outputs: Vec<DeviceInfo>) {
+        let listed = DeviceEvent::Listed { inputs, outputs };
+        self.desk.output(VoiceOutput::Device(listed), &self.people);
     }
 
     /// Voice's processing thread is gone, or takes nothing any more.
@@ -347,6 +343,7 @@ impl Core {
             } => self
                 .desk
                 .set_volume(peer_id, volume_percent, muted, &self.people),
+            Command::VoiceDevices => self.desk.list(),
             Command::VoiceTest { on } => self.desk.test(on),
             Command::Shutdown => {
                 self.shutdown();
@@ -380,6 +377,16 @@ impl Core {
                 ) => ConnectionState::Offline {
                     reason: reason.clone(),
                     retry_in: at.saturating_duration_since(now),
+                },
+                (
+                    ConnectionState::Stopped {
+                        reason: StopReason::Banned { .. },
+                    },
+                    LinkState::Down { retry_at: Some(at) },
+                ) => ConnectionState::Stopped {
+                    reason: StopReason::Banned {
+                        retry_after_ms: Some(millis(at.saturating_duration_since(now))),
+                    },
                 },
                 (state, _) => state.clone(),
             },
@@ -449,102 +456,6 @@ impl Core {
             self.state = state.clone();
             self.emit(Event::Connection(state));
         }
-    }
-
-    fn connect(&mut self) {
-        let credentials = match &self.session {
-            Some(session) => Credentials::Session(session.id),
-            None => Credentials::New(self.wished.clone()),
-        };
-        self.link = LinkState::Connecting;
-        self.ban_ms = None;
-        self.set_state(ConnectionState::Connecting);
-        self.actions.push_back(Action::Connect(credentials));
-    }
-
-    fn created(&mut self, created: CreatedSession) {
-        self.session = Some(Session {
-            id: created.session_id,
-            peer_id: created.peer_id,
-            username: created.username,
-            proven: false,
-        });
-        self.placement.new_session();
-        self.outbox.new_session();
-    }
-
-    /// The connection is gone, or never came to be.
-    fn link_ended(&mut self, now: Instant, end: LinkEnd) {
-        self.placement.disconnected(now);
-        self.outbox.disconnected();
-        self.desk.link_lost();
-        self.renaming = None;
-        for peer_id in self.typing.clear() {
-            self.emit(Event::Typing {
-                peer_id,
-                active: false,
-            });
-        }
-        match end {
-            LinkEnd::Stopped(reason) => {
-                let reason = match reason {
-                    StopReason::Banned { retry_after_ms } => StopReason::Banned {
-                        retry_after_ms: retry_after_ms.or(self.ban_ms),
-                    },
-                    other => other,
-                };
-                self.link = LinkState::Down { retry_at: None };
-                self.desk.stopped();
-                self.set_state(ConnectionState::Stopped { reason });
-            }
-            LinkEnd::Unauthorized => {
-                let proven = self.forget_session();
-                if proven {
-                    // The session has ended for a reason that will not strike the next one too.
-                    self.connect();
-                } else {
-                    self.retry(now, OfflineReason::Lost, None);
-                }
-            }
-            LinkEnd::NameRefused(error) if self.wished.is_some() => {
-                self.wished = None;
-                self.emit(Event::Refused { error });
-                self.connect();
-            }
-            LinkEnd::NameRefused(error) => {
-                let detail = error.message;
-                self.retry(now, OfflineReason::NotARelay { detail }, None);
-            }
-            LinkEnd::Offline(reason, at_least) => self.retry(now, reason, at_least),
-        }
-    }
-
-    /// Tries again later.
-    fn retry(&mut self, now: Instant, reason: OfflineReason, at_least: Option<Duration>) {
-        let wait = self.backoff.failed(now, at_least, &mut self.rng);
-        self.link = LinkState::Down {
-            retry_at: Some(now + wait),
-        };
-        self.set_state(ConnectionState::Offline {
-            reason,
-            retry_in: wait,
-        });
-    }
-
-    /// The relay knows the session no more. Whether it ever did.
-    fn forget_session(&mut self) -> bool {
-        let Some(session) = self.session.take() else {
-            return false;
-        };
-        self.desk.session_lost();
-        if session.proven {
-            self.former = Some((session.peer_id, session.username));
-            self.located = None;
-            // Whoever was in range of the old session may be gone with the relay.
-            let nobody = self.people.replace(Vec::new(), Vec::new());
-            self.emit(nobody);
-        }
-        session.proven
     }
 
     fn block(&mut self, peer_id: PeerId) {

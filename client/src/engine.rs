@@ -18,15 +18,16 @@ use std::{
 
 use futures_util::{Stream, StreamExt};
 use neartalk_shared::{MessageId, MessageText, PeerId, Radius, Username};
-use neartalk_voice::live::{
-    self, Live, LiveConfig, LiveError, LiveSettings, NotTaken, Output, SoundFiles,
+use neartalk_voice::{
+    device::{self, DeviceInfo, DeviceProblem},
+    live::{self, Live, LiveConfig, LiveError, LiveSettings, NotTaken, Output, SoundFiles},
 };
 use rand::rngs::StdRng;
 use thiserror::Error;
 use tokio::{
     runtime::Handle,
     sync::mpsc,
-    task::JoinHandle,
+    task::{JoinHandle, spawn_blocking},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -187,6 +188,7 @@ impl Engine {
             link: None,
             voice: None,
             voice_leaving: None,
+            listing: None,
             watch: NetworkWatch::new(),
             files: config.files,
             addresses: config.addresses,
@@ -201,6 +203,9 @@ impl Engine {
     }
 }
 
+/// Microphones and loudspeakers.
+type Listing = Result<(Vec<DeviceInfo>, Vec<DeviceInfo>), DeviceProblem>;
+
 struct Task {
     core: Core,
     network: Network,
@@ -210,6 +215,8 @@ struct Task {
     voice: Option<Live<PeerId>>,
     /// The voice before, being ended.
     voice_leaving: Option<JoinHandle<()>>,
+    /// Devices, being looked for.
+    listing: Option<JoinHandle<Listing>>,
     files: SoundFiles,
     addresses: Vec<SocketAddr>,
     outlet: Outlet,
@@ -256,6 +263,12 @@ impl Task {
                         self.core.voice_ended(NotTaken.to_string());
                     }
                 },
+                listed = join(&mut self.listing) => {
+                    self.listing = None;
+                    // Without a sound service there are none.
+                    let (inputs, outputs) = listed.unwrap_or_default();
+                    self.core.devices(inputs, outputs);
+                }
                 () = self.watch.changed() => {
                     let now = self.now();
                     self.core.network_changed(now);
@@ -348,6 +361,11 @@ impl Task {
                         self.voice_leaving = Some(tokio::spawn(voice.stop()));
                     }
                 }
+                // One answer is enough for all who ask meanwhile. It waits for the system.
+                Action::VoiceList => {
+                    self.listing
+                        .get_or_insert_with(|| spawn_blocking(device::list));
+                }
                 Action::Emit(event) => self.outlet.push(event),
                 Action::Finish => return false,
             }
@@ -360,6 +378,14 @@ impl Task {
 async fn next(link: &mut Option<Link>) -> LinkEvent {
     match link {
         Some(link) => link.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What devices there are, once they have been looked for.
+async fn join(listing: &mut Option<JoinHandle<Listing>>) -> Listing {
+    match listing {
+        Some(listing) => listing.await.unwrap_or(Err(DeviceProblem::Failed)),
         None => std::future::pending().await,
     }
 }

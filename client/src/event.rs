@@ -218,7 +218,7 @@ pub enum ConnectionState {
         #[cfg_attr(feature = "typescript", specta(type = specta_typescript::Number))]
         retry_in: Duration,
     },
-    /// No connection, and trying again would not help by itself.
+    /// No connection, and trying again would not help by itself; of a ban that ends, not before it does.
     Stopped {
         /// Why.
         #[serde(flatten)]

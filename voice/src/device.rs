@@ -29,6 +29,7 @@ use thiserror::Error;
 
 pub use choice::Selection;
 pub use ends::{Capture, Playback};
+pub use list::now as list;
 pub use supervisor::{DeviceOptions, Devices, start};
 pub use wake::Wake;
 

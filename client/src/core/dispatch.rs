@@ -154,6 +154,21 @@ impl Core {
         self.me = Some(me.clone());
         self.emit(Event::Me(me));
         self.set_state(ConnectionState::Online);
+        self.settle_renaming();
+    }
+
+    /// What has become of a new name whose answer was lost with the connection before.
+    fn settle_renaming(&mut self) {
+        let (Some(asked), Some(me)) = (self.renaming.take(), &self.me) else {
+            return;
+        };
+        if asked == me.username {
+            self.wished = Some(asked);
+        } else {
+            let message = "Your new name did not reach the relay. Change it once more.";
+            let error = ApiError::new(ErrorCode::Unavailable, message);
+            self.emit(Event::Refused { error });
+        }
     }
 
     fn add(&mut self, now: Instant, messages: Vec<Message>) -> Added {

@@ -34,6 +34,16 @@ impl System {
     }
 }
 
+/// Microphones and loudspeakers, without opening any. Waits for the system.
+///
+/// # Errors
+/// When the system's sound service does not answer.
+pub fn now() -> Result<(Vec<DeviceInfo>, Vec<DeviceInfo>), DeviceProblem> {
+    let (inputs, outputs) = System::default().list()?;
+    let infos = |found: Found| found.into_iter().map(|(info, _)| info).collect();
+    Ok((infos(inputs), infos(outputs)))
+}
+
 fn list(host: &Host) -> Result<(Found, Found), cpal::Error> {
     let (mut inputs, mut outputs) = (Found::new(), Found::new());
     let default_input = host.default_input_device().and_then(|it| it.id().ok());

@@ -1,21 +1,14 @@
-//! What is decided about voice, in virtual time.
+//! What is decided about voice.
 
-use std::time::Duration;
-
-use neartalk_shared::{
-    DistanceBand, ServerFrame,
-    frame::{IceServer, Person, SignalData},
-};
+use neartalk_shared::frame::{IceServer, SignalData};
 use neartalk_voice::{
+    device::DeviceId,
     live::{LiveError, Output},
     mesh::{Event as MeshEvent, LinkState, Notice},
     peer::Signal,
 };
 
-use super::{
-    tests::{Told, World, peer, person},
-    *,
-};
+use super::*;
 use crate::voice::{VoiceLink, VoiceNotice, VoicePhase, VoiceSettings, Volume};
 
 impl World {
@@ -243,6 +236,39 @@ fn a_call_outlives_the_connection_to_the_relay() {
     assert_eq!(w.events, [Event::VoicePersonLeft { peer_id: peer(3) }]);
 }
 
+/// Others are shown what the relay remembers, and it remembers what it was told last.
+#[test]
+fn what_was_unmuted_while_the_relay_was_away_is_told() {
+    let silence = |muted| ClientFrame::VoiceState {
+        muted,
+        deafened: false,
+    };
+    let mut w = World::in_voice();
+    w.command(Command::VoiceMute { muted: true });
+    assert_eq!(w.frames, [silence(true)]);
+    w.ended(LinkEnd::lost());
+    w.command(Command::VoiceMute { muted: false });
+    w.command(Command::RetryNow);
+    w.welcome(true);
+    w.located(500);
+    w.forget();
+    w.ready();
+    assert_eq!(w.frames, [silence(false)]);
+    // Also when voice was left meanwhile, which the relay has not heard of.
+    let mut w = World::in_voice();
+    w.command(Command::VoiceMute { muted: true });
+    w.ended(LinkEnd::lost());
+    w.command(Command::VoiceLeave);
+    w.command(Command::VoiceMute { muted: false });
+    w.command(Command::VoiceJoin);
+    w.command(Command::RetryNow);
+    w.welcome(true);
+    w.located(500);
+    w.forget();
+    w.ready();
+    assert_eq!(w.frames, [silence(false)]);
+}
+
 #[test]
 fn with_another_session_everybody_is_somebody_else() {
     let mut w = World::in_voice();
@@ -331,6 +357,31 @@ fn volumes_are_remembered_and_told() {
 }
 
 #[test]
+fn devices_can_be_chosen_among_before_any_is_opened() {
+    let mut w = World::settled(None);
+    w.command(Command::VoiceDevices);
+    assert_eq!(w.voice, [Told::List]);
+    let microphone = DeviceInfo {
+        id: DeviceId::new("built-in"),
+        name: "Built-in microphone".into(),
+        is_default: true,
+        is_worn: false,
+    };
+    w.core.devices(vec![microphone], Vec::new());
+    w.act();
+    let told = w.events.pop();
+    assert!(matches!(
+        &told,
+        Some(Event::VoiceDevices { inputs, .. }) if inputs[0].name == "Built-in microphone"
+    ));
+    // What has them open knows better.
+    w.command(Command::VoiceTest { on: true });
+    w.forget();
+    w.command(Command::VoiceDevices);
+    assert_eq!((&w.voice[..], w.events.pop()), (&[][..], told));
+}
+
+#[test]
 fn what_is_chosen_holds_before_during_and_after_a_call() {
     let mut w = World::settled(None);
     let settings = VoiceSettings {
@@ -397,6 +448,49 @@ fn voice_that_ends_by_itself_says_why() {
     w.core.voice_ended("gone".into());
     w.act();
     assert_eq!(w.events, []);
+}
+
+#[test]
+fn a_test_of_the_microphone_that_ends_by_itself_is_over() {
+    let mut w = World::settled(None);
+    w.command(Command::VoiceTest { on: true });
+    w.forget();
+    let error = std::io::Error::other("no more threads");
+    w.says_voice(Output::Ended(LiveError::Thread(error)));
+    let [
+        Event::Voice(status),
+        Event::VoiceNotice(VoiceNotice::Ended { .. }),
+    ] = &w.events[..]
+    else {
+        panic!("{:?}", w.events);
+    };
+    assert!(!status.testing);
+    // It can be tried once more.
+    w.forget();
+    w.command(Command::VoiceTest { on: true });
+    assert_eq!(w.voice[0], Told::Start);
+}
+
+#[test]
+fn who_hears_nothing_is_told_of_while_the_connection_lasts() {
+    let mut w = World::in_voice();
+    let deaf = |w: &World| {
+        let Event::Snapshot(snapshot) = w.core.snapshot(w.now, 0) else {
+            unreachable!();
+        };
+        snapshot.voice.people[0].cannot_hear_you
+    };
+    w.state_with(2, LinkState::Connected);
+    w.says_voice(Output::Notice(Notice::CannotHearYou {
+        peer: peer(2),
+        cannot: true,
+    }));
+    assert!(deaf(&w));
+    w.state_with(2, LinkState::Interrupted);
+    w.state_with(2, LinkState::Connected);
+    assert!(deaf(&w), "nobody has said that they hear again");
+    w.state_with(2, LinkState::Connecting);
+    assert!(!deaf(&w));
 }
 
 #[test]
