@@ -157,6 +157,17 @@ async fn answer(
     Ok(request)
 }
 
+/// A portal that has been called and never answers, until this is dropped.
+///
+/// # Errors
+/// When something else on this bus is the portal.
+pub fn hang(bus: &Bus) -> Result<blocking::Connection> {
+    let connection = bus.connect()?;
+    // Nothing on this connection takes calls.
+    connection.request_name(NAME)?;
+    Ok(connection)
+}
+
 impl Portal {
     /// Begins to give keys.
     ///

@@ -1,7 +1,8 @@
 //! The file that settings are kept in.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -42,25 +43,34 @@ impl Store {
         settings
     }
 
-    /// Keeps these in place of what was kept before. Whatever happens meanwhile, either the old or
-    /// the new ones are there.
+    /// Keeps these in place of what was kept before. Whatever happens meanwhile, a loss of power
+    /// included, either the old or the new ones are there.
     pub fn save(&self, settings: &Settings) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        let new = self.folder.join(format!("{NAME}.new"));
-        fs::write(&new, serde_json::to_vec_pretty(settings)?)?;
+        let new = self.new_path();
+        let mut file = File::create(&new)?;
+        file.write_all(&serde_json::to_vec_pretty(settings)?)?;
+        // Otherwise some file systems may rename it before there is anything in it.
+        file.sync_all()?;
         fs::rename(&new, self.path())
     }
 
-    /// Forgets everything.
+    /// Forgets everything, also what was being written when the program was killed.
     pub fn forget(&self) -> io::Result<()> {
-        match fs::remove_file(self.path()) {
+        let gone = [self.path(), self.new_path()].map(|path| match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
-        }
+        });
+        gone.into_iter().collect()
     }
 
     fn path(&self) -> PathBuf {
         self.folder.join(NAME)
+    }
+
+    /// Where they are written before they take their place.
+    fn new_path(&self) -> PathBuf {
+        self.folder.join(format!("{NAME}.new"))
     }
 
     /// The folder.
@@ -86,6 +96,12 @@ mod tests {
         assert_eq!(store.load(), settings);
         store.save(&Settings::default()).unwrap();
         assert_eq!(store.load(), Settings::default());
+        // Somebody was killed while it was written.
+        fs::write(
+            store.new_path(),
+            r#"{"relay": "https://secret.example.org"}"#,
+        )
+        .unwrap();
         store.forget().unwrap();
         assert_eq!(fs::read_dir(store.folder()).unwrap().count(), 0);
         // There is nothing to forget any more.

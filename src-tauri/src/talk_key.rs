@@ -18,9 +18,52 @@ pub enum InvalidTalkKey {
     /// Not written as a key is.
     #[error("a key is written like Ctrl+Shift+Space")]
     Malformed,
+    /// Whoever talks with it can write with it no more.
+    #[error("You could no longer write this key anywhere. Add Ctrl or Alt, or choose another.")]
+    Writes,
 }
 
 const LONGEST: usize = 64;
+
+/// How the names of keys begin that write something, or change or leave what is written. Those of letters
+/// and digits are one character.
+const WRITING: [&str; 18] = [
+    "Arrow",
+    "Backquote",
+    "Backslash",
+    "Backspace",
+    "Bracket",
+    "Comma",
+    "Delete",
+    "Enter",
+    "Equal",
+    "Intl",
+    "Minus",
+    "Numpad",
+    "Period",
+    "Quote",
+    "Semicolon",
+    "Slash",
+    "Space",
+    "Tab",
+];
+
+impl TalkKey {
+    /// Whether others, and texts, can do without it.
+    ///
+    /// # Errors
+    /// When it writes, alone or with Shift.
+    pub fn can_be_spared(&self) -> Result<(), InvalidTalkKey> {
+        let mut modifiers: Vec<&str> = self.0.split('+').collect();
+        let key = modifiers.pop().unwrap_or_default();
+        let writes = key.len() == 1 || WRITING.iter().any(|begin| key.starts_with(begin));
+        let others = ["Ctrl", "Alt", "Super"];
+        if writes && !modifiers.iter().any(|it| others.contains(it)) {
+            return Err(InvalidTalkKey::Writes);
+        }
+        Ok(())
+    }
+}
 
 impl FromStr for TalkKey {
     type Err = InvalidTalkKey;
@@ -66,6 +109,36 @@ mod tests {
         let long = "A".repeat(LONGEST + 1);
         for bad in ["", "a b", "Ctrl+\u{f6}", &long] {
             assert_eq!(bad.parse::<TalkKey>(), Err(InvalidTalkKey::Malformed));
+        }
+    }
+    #[test]
+    fn nobody_loses_a_letter() {
+        let spared = |key: &str| key.parse::<TalkKey>().unwrap().can_be_spared();
+        for bad in [
+            "T",
+            "Shift+T",
+            "Space",
+            "5",
+            "Enter",
+            "Tab",
+            "ArrowLeft",
+            "Shift+Period",
+            "Numpad0",
+            "IntlBackslash",
+        ] {
+            assert_eq!(spared(bad), Err(InvalidTalkKey::Writes), "{bad}");
+        }
+        for good in [
+            "F9",
+            "Shift+F9",
+            "Pause",
+            "ScrollLock",
+            "Ctrl+Shift+Space",
+            "Super+T",
+            "Alt+5",
+            "Ctrl+Backquote",
+        ] {
+            assert_eq!(spared(good), Ok(()), "{good}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //! <https://flatpak.github.io/xdg-desktop-portal/docs/doc-org.freedesktop.portal.GlobalShortcuts.html>.
 //! It may ask the person, who may choose another than the one that is wanted.
 
-use std::{future, pin::Pin};
+use std::{future, pin::Pin, time::Duration};
 
 use ashpd::{
     AppID,
@@ -14,12 +14,17 @@ use ashpd::{
 };
 use futures_util::{Stream, StreamExt};
 use tauri::{AppHandle, Runtime};
+use tokio::time::timeout;
 
 use super::Wanted;
 use crate::{error::CommandError, talk_key::TalkKey};
 
 /// What the desktop calls the key among those of this program.
 const TALK: &str = "talk";
+
+/// A desktop that has not answered by then gives no keys: some start their portal when it is called, and
+/// it hangs. The window waits for this before it shows anything.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 type Signals<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 
@@ -34,31 +39,37 @@ pub struct Portal {
 impl Portal {
     /// The one that is there.
     pub async fn find<R: Runtime>(app: &AppHandle<R>) -> Option<Self> {
+        match timeout(PATIENCE, Self::call(app)).await {
+            Ok(Ok(portal)) => Some(portal),
+            Ok(Err(error)) => {
+                tracing::info!(%error, "this desktop gives no key to talk with");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(
+                    "this desktop's portal does not answer; there is no key to talk with"
+                );
+                None
+            }
+        }
+    }
+
+    async fn call<R: Runtime>(app: &AppHandle<R>) -> ashpd::Result<Self> {
         if let Ok(id) = AppID::try_from(app.config().identifier.as_str())
             && let Err(error) = register_host_app(id).await
         {
             // Older ones don't ask who it is.
             tracing::debug!(%error, "the desktop does not want to know this program");
         }
-        let found: ashpd::Result<Self> = async {
-            let desktop = GlobalShortcuts::new().await?;
-            // Whether there is one at all is known when it answers.
-            desktop.get_property::<u32>("version").await?;
-            Ok(Self {
-                pressed: Box::pin(desktop.receive_activated().await?),
-                let_go: Box::pin(desktop.receive_deactivated().await?),
-                session: None,
-                desktop,
-            })
-        }
-        .await;
-        match found {
-            Ok(portal) => Some(portal),
-            Err(error) => {
-                tracing::info!(%error, "this desktop gives no key to talk with");
-                None
-            }
-        }
+        let desktop = GlobalShortcuts::new().await?;
+        // Whether there is one at all is known when it answers.
+        desktop.get_property::<u32>("version").await?;
+        Ok(Self {
+            pressed: Box::pin(desktop.receive_activated().await?),
+            let_go: Box::pin(desktop.receive_deactivated().await?),
+            session: None,
+            desktop,
+        })
     }
 
     /// Asks for a key in place of the one before.

@@ -140,6 +140,12 @@ fn what_is_no_good_is_refused_by_name_and_changes_nothing() {
             json!({ "url": "javascript:alert(1)" }),
             "invalid_link",
         ),
+        // With or without a system that takes keys: nobody could write it any more.
+        (
+            "save_settings",
+            json!({ "patch": { "talk_key": "Shift+T" } }),
+            "invalid_settings",
+        ),
     ] {
         let refused = shell.ask(command, arguments).unwrap_err();
         assert_eq!(refused["code"], code, "{command}: {refused}");

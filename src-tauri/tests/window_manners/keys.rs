@@ -139,3 +139,20 @@ fn on_wayland_the_desktop_gives_the_key_that_talks() {
     portal.hesitates(false);
     assert_eq!(portal.next().unwrap(), portal::Asked::End);
 }
+
+#[test]
+fn on_wayland_nobody_waits_for_a_desktop_that_does_not_answer() {
+    let desktop = Desktop::start();
+    let bus = Bus::start().unwrap();
+    let _portal = portal::hang(&bus).unwrap();
+    let anna = desktop.open(Start {
+        wayland: true,
+        ..Start::on(bus)
+    });
+    begin(&anna);
+    // The key works in the window then, and it says so.
+    anna.press("button", "Settings").unwrap();
+    anna.press("button", "Voice").unwrap();
+    anna.reads("Works in this window, also while you type.")
+        .unwrap();
+}
