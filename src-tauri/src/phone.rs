@@ -1,7 +1,7 @@
 //! What is different on a phone: how the app starts, and what the system has to know of a call, so that
 //! sound goes where calls go, and on while the screen is dark.
 
-use neartalk_client::{Event, voice::VoicePhase};
+use neartalk_client::voice::{VoicePhase, VoiceStatus};
 use tauri::{AppHandle, Manager as _, Runtime, async_runtime};
 use tauri_plugin_neartalk_mobile::Mobile;
 use tokio::sync::watch;
@@ -38,9 +38,8 @@ impl<R: Runtime> Calls<R> {
         Self { app, is_on: false }
     }
 
-    /// What the engine tells.
-    pub(crate) async fn hear(&mut self, event: &Event) {
-        let Event::Voice(status) = event else { return };
+    /// How it stands with voice.
+    pub(crate) async fn hear(&mut self, status: &VoiceStatus) {
         let is_on = status.phase != VoicePhase::Off;
         if is_on != self.is_on {
             self.is_on = is_on;

@@ -5,6 +5,7 @@ use std::io;
 use neartalk_client::{
     Command, Engine, EngineConfig, EngineHandle, Event, Fix, RelayUrl,
     location::{self, FixSender},
+    voice::VoiceStatus,
 };
 use neartalk_location::{State, Watch};
 use neartalk_shared::Place;
@@ -189,9 +190,9 @@ impl<R: Runtime> Task<R> {
         let teller = async_runtime::spawn(async move {
             let tray = app.state::<Tray>();
             while let Some(event) = events.recv().await {
-                #[cfg(mobile)]
-                calls.hear(&event).await;
-                if let Event::Voice(status) = &event {
+                if let Some(status) = voice_of(&event) {
+                    #[cfg(mobile)]
+                    calls.hear(status).await;
                     tray.voice_is(status);
                 }
                 tell(&app, &EngineEvent(event));
@@ -419,6 +420,15 @@ impl<R: Runtime> Task<R> {
                 self.store.folder().display()
             ))
         })
+    }
+}
+
+/// How it stands with voice, if that is told: by itself, or with everything else where it was missed.
+fn voice_of(event: &Event) -> Option<&VoiceStatus> {
+    match event {
+        Event::Voice(status) => Some(status),
+        Event::Snapshot(snapshot) => Some(&snapshot.voice.status),
+        _ => None,
     }
 }
 
