@@ -1,7 +1,7 @@
 //! What the shell tells the window.
 
 use neartalk_client::Event;
-use neartalk_location::State;
+use neartalk_location::{Problem, State};
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
@@ -120,9 +120,47 @@ pub enum PlaceState {
     Denied,
     /// It can't be had.
     Unavailable {
-        /// Why, and what to do.
-        message: String,
+        /// Why.
+        #[serde(flatten)]
+        problem: PlaceProblem,
     },
+}
+
+/// Why a place can't be had, for the window to say in its language.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Type)]
+#[serde(tag = "problem", rename_all = "snake_case")]
+pub enum PlaceProblem {
+    /// Nobody on this system tells places.
+    NoService,
+    /// The service was there and has ended; it is waited for.
+    ServiceGone,
+    /// Nothing has been found for long; the search goes on.
+    NotFound,
+    /// What was found would put the person among people who are far away.
+    TooCoarse {
+        /// How far off the place may be, in whole metres.
+        accuracy_m: u32,
+    },
+    /// Something else.
+    Failed {
+        /// In the system's own words.
+        detail: String,
+    },
+}
+
+impl From<Problem> for PlaceProblem {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::NoService => Self::NoService,
+            Problem::ServiceGone => Self::ServiceGone,
+            Problem::NotFound => Self::NotFound,
+            Problem::TooCoarse { accuracy_m } => Self::TooCoarse {
+                // A float becomes the nearest number that there is.
+                accuracy_m: accuracy_m.ceil() as u32,
+            },
+            Problem::Failed(detail) => Self::Failed { detail },
+        }
+    }
 }
 
 impl From<State> for PlaceState {
@@ -135,7 +173,7 @@ impl From<State> for PlaceState {
             },
             State::Denied => Self::Denied,
             State::Unavailable(problem) => Self::Unavailable {
-                message: problem.to_string(),
+                problem: problem.into(),
             },
         }
     }

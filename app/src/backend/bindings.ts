@@ -219,6 +219,12 @@ peer_id: PeerId;
 volume_percent: Volume; 
 /**  Whether they are not to be heard at all. */
 muted: boolean } | 
+/**
+ *  Tell what microphones and loudspeakers there are, as
+ *  [`Event::VoiceDevices`](crate::Event::VoiceDevices); none is opened for it. In voice, and while the
+ *  microphone is tried out, it is told by itself.
+ */
+{ type: "voice_devices" } | 
 /**  Try the microphone out: its level is told also without a call, and nobody hears it. */
 { type: "voice_test"; 
 /**  Whether to begin or to end it. */
@@ -262,7 +268,7 @@ export type ConnectionState =
 	/**  When it is tried again. */
 	retry_in_ms: number,
 } & OfflineReason | 
-/**  No connection, and trying again would not help by itself. */
+/**  No connection, and trying again would not help by itself; of a ban that ends, not before it does. */
 {
 	state: "stopped",
 } & StopReason;
@@ -781,30 +787,47 @@ export type PersonQuality = {
 	first_sound_ms: number | null,
 };
 
+/**  Why a place can't be had, for the window to say in its language. */
+export type PlaceProblem = 
+/**  Nobody on this system tells places. */
+{ problem: "no_service" } | 
+/**  The service was there and has ended; it is waited for. */
+{ problem: "service_gone" } | 
+/**  Nothing has been found for long; the search goes on. */
+{ problem: "not_found" } | 
+/**  What was found would put the person among people who are far away. */
+{ problem: "too_coarse"; 
+/**  How far off the place may be, in whole metres. */
+accuracy_m: number } | 
+/**  Something else. */
+{ problem: "failed"; 
+/**  In the system's own words. */
+detail: string };
+
 /**  How it stands with this device's place. It never holds coordinates of a measured place. */
 export type PlaceState = 
 /**  Nobody has asked for it. */
-{ state: "unasked" } | 
+({ state: "unasked" }) & { accuracy_m?: never; label?: never; lat?: never; lon?: never } | 
 /**  It is being looked for. */
-{ state: "finding" } | 
+({ state: "finding" }) & { accuracy_m?: never; label?: never; lat?: never; lon?: never } | 
 /**  It is known, and followed. */
-{ state: "live"; 
+({ state: "live"; 
 /**  How far off it may be, in whole metres, if the system says so. */
-accuracy_m: number | null } | 
+accuracy_m: number | null }) & { label?: never; lat?: never; lon?: never } | 
 /**  It was chosen by hand. */
-{ state: "by_hand"; 
+({ state: "by_hand"; 
 /**  Degrees north. */
 lat: number; 
 /**  Degrees east. */
 lon: number; 
 /**  What it is called there, if anything. */
-label: string | null } | 
+label: string | null }) & { accuracy_m?: never } | 
 /**  The system or the person does not allow it. */
-{ state: "denied" } | 
+({ state: "denied" }) & { accuracy_m?: never; label?: never; lat?: never; lon?: never } | 
 /**  It can't be had. */
-{ state: "unavailable"; 
-/**  Why, and what to do. */
-message: string };
+{
+	state: "unavailable",
+} & PlaceProblem;
 
 /**  What this program runs on. */
 export type Platform = "linux" | "macos" | "windows" | "android" | "ios";

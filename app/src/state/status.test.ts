@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ConnectionState, PlaceState } from "../backend/types";
 import { initialState, type State } from "./state";
-import { canWrite, hostOf, statusOf } from "./status";
+import { canWrite, hostOf, isReadable, statusOf } from "./status";
 
 function state(place: PlaceState, connection: ConnectionState, more: Partial<State> = {}): State {
   const begun = initialState();
@@ -87,6 +87,24 @@ it("one can write where there is a place, also offline, but not where the relay 
 });
 
 it("a relay is called by its host", () => {
-  expect(hostOf("https://relay.example.org/near/")).toBe("relay.example.org");
+  expect(hostOf("https://relay.example.org/near/")).toBe("relay.example.org/near");
+  expect(hostOf("https://relay.example.org/")).toBe("relay.example.org");
+  expect(hostOf("http://[2001:db8::1]:8080/")).toBe("[2001:db8::1]:8080");
   expect(hostOf("localhost:8080")).toBe("localhost:8080");
+});
+
+it("an address without encryption is one that others can read along at, unless it is this machine", () => {
+  for (const open of ["http://relay.example.org", "ws://192.168.1.5:8080", "HTTP://relay.example.org"]) {
+    expect(isReadable(open), open).toBe(true);
+  }
+  for (const closed of [
+    "https://a.example",
+    "a.example",
+    "http://localhost:8080",
+    "http://127.0.0.1",
+    "http://[::1]:9",
+    "two words",
+  ]) {
+    expect(isReadable(closed), closed).toBe(false);
+  }
 });

@@ -1,4 +1,4 @@
-import type { ApiError, Reach } from "../backend/types";
+import type { ApiError, PlaceProblem, Reach } from "../backend/types";
 import { firstWithPeople } from "../lib/circle";
 import type { State } from "./state";
 
@@ -11,7 +11,7 @@ export type Status =
   | { kind: "offline"; waiting: number; retryAt: number }
   | { kind: "first_run" }
   | { kind: "location_denied" }
-  | { kind: "location_unavailable"; message: string }
+  | { kind: "location_unavailable"; problem: PlaceProblem }
   | { kind: "finding"; long: boolean }
   | { kind: "location_refused"; error: ApiError; retryAt: number }
   | { kind: "connecting" }
@@ -52,8 +52,10 @@ export function statusOf(state: State, now: number): Status | null {
       return { kind: "first_run" };
     case "denied":
       return { kind: "location_denied" };
-    case "unavailable":
-      return { kind: "location_unavailable", message: app.place.message };
+    case "unavailable": {
+      const { state: _, ...problem } = app.place;
+      return { kind: "location_unavailable", problem };
+    }
     case "finding":
       return {
         kind: "finding",
@@ -81,11 +83,23 @@ function waiting(state: State): number {
   return state.pending.filter((p) => p.state !== "failed").length;
 }
 
-/** The host of a relay's address, as people know it. */
+/** A relay's address as people know it: its host, and what stands behind it where several share one. */
 export function hostOf(address: string): string {
   try {
-    return new URL(address.includes("://") ? address : `https://${address}`).host;
+    const { host, pathname } = new URL(address.includes("://") ? address : `https://${address}`);
+    return host + pathname.replace(/\/$/, "");
   } catch {
     return address;
+  }
+}
+
+/** Whether others on the way to a relay can read along: what goes there is not encrypted, and leaves this machine. */
+export function isReadable(address: string): boolean {
+  try {
+    const { protocol, hostname } = new URL(address.includes("://") ? address : `https://${address}`);
+    const isHere = /^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname);
+    return /^(http|ws):$/.test(protocol) && !isHere;
+  } catch {
+    return false;
   }
 }

@@ -1,8 +1,9 @@
 import { type ReactNode, useMemo } from "react";
+import type { PlaceProblem } from "../backend/types";
 import { STEPS } from "../lib/circle";
 import { clockIn, distance, remaining } from "../lib/format";
 import { type Status, statusOf } from "../state/status";
-import { attempt, chooseRadius, command, now, useApp, world } from "../state/store";
+import { attempt, chooseRadius, command, now, openSystemSettings, useApp, world } from "../state/store";
 import { show } from "../state/ui";
 import { Glyph } from "./Glyph";
 import { useNow, useWords } from "./hooks";
@@ -28,10 +29,31 @@ function byHand(): void {
   show({ kind: "place" });
 }
 
+/** Why the place can't be had, and what to do. */
+function problemWords(
+  problem: PlaceProblem,
+  linux: boolean,
+  t: ReturnType<typeof useWords>["t"],
+  language: string,
+): string {
+  switch (problem.problem) {
+    case "no_service":
+      // There one can be installed.
+      return linux ? t("unplaced.no_service_linux") : t("unplaced.no_service");
+    case "too_coarse":
+      return t("unplaced.too_coarse", { accuracy: distance(problem.accuracy_m, language) });
+    case "failed":
+      return t("unplaced.failed", { detail: problem.detail });
+    default:
+      return t(`unplaced.${problem.problem}`);
+  }
+}
+
 /** Each status as a sentence, a cause where there is one to tell, and something to do about it. */
 function useSaid(status: Status | null): Said | null {
   const { t, language } = useWords();
   const radius = useApp((s) => s.radius);
+  const linux = useApp((s) => s.app.platform === "linux");
   if (!status) return null;
   const changeRelay = (
     <Button look="primary" onClick={() => show({ kind: "settings", section: "relay" })}>
@@ -88,9 +110,10 @@ function useSaid(status: Status | null): Said | null {
         tone: "warn",
         actions: (
           <>
-            <Button look="primary" onClick={() => void attempt(world().openSystemSettings("location"))}>
+            <Button look="primary" onClick={() => openSystemSettings("location")}>
               {t("status.open_settings")}
             </Button>
+            <Button onClick={() => void attempt(world().useLocation())}>{t("first.locate")}</Button>
             {chooseByHand}
           </>
         ),
@@ -98,7 +121,7 @@ function useSaid(status: Status | null): Said | null {
     case "location_unavailable":
       return {
         title: t("status.unavailable"),
-        detail: status.message,
+        detail: problemWords(status.problem, linux, t, language),
         tone: "warn",
         actions: (
           <Button look="primary" onClick={byHand}>

@@ -65,9 +65,14 @@ export class Call {
     });
   }
 
+  list(): void {
+    const inputs = this.scenario.input?.state === "unavailable" ? [] : INPUTS;
+    this.world.tell({ type: "voice_devices", inputs, outputs: OUTPUTS });
+  }
+
   devices(): void {
     const missing = this.scenario.input;
-    this.world.tell({ type: "voice_devices", inputs: missing ? [] : INPUTS, outputs: OUTPUTS });
+    this.list();
     this.world.tell({
       type: "voice_device",
       direction: "input",

@@ -45,7 +45,8 @@ export const SCENARIOS: Record<string, Scenario> = {
   /** As on a system that asks about the place, and about no microphone. */
   newcomer: { place: { state: "unasked" } },
   denied: { place: { state: "denied" } },
-  unavailable: { place: { state: "unavailable", message: "GeoClue does not answer." } },
+  unavailable: { place: { state: "unavailable", problem: "no_service" } },
+  "too-coarse": { place: { state: "unavailable", problem: "too_coarse", accuracy_m: 25_400 } },
   finding: { place: { state: "finding" } },
   lively: {
     settings: EXPLAINED,
@@ -78,6 +79,11 @@ export const SCENARIOS: Record<string, Scenario> = {
     play: small,
   },
   "mic-denied": { settings: EXPLAINED, microphone: "denied", play: small },
+  "mic-refused": {
+    settings: EXPLAINED,
+    input: { state: "refused", device: HEADSET, message: "Another program has it to itself." },
+    play: small,
+  },
   "mic-lost": {
     settings: EXPLAINED,
     play: small,

@@ -146,6 +146,9 @@ export class ScriptedBackend implements Backend {
           muted_for_me: command.muted,
         });
         return;
+      case "voice_devices":
+        this.call.list();
+        return;
       case "voice_test":
         this.call.test(command.on);
         return;

@@ -1,4 +1,4 @@
-import { hostOf } from "../../state/status";
+import { hostOf, isReadable } from "../../state/status";
 import { attempt, useApp, world } from "../../state/store";
 import { show } from "../../state/ui";
 import { useWords } from "../hooks";
@@ -13,6 +13,7 @@ export default function Invited({ relay }: { relay: string }) {
   return (
     <SheetFrame title={t("invite.invited_title")}>
       <p className="text-text-2 [overflow-wrap:anywhere]">{t("invite.invited", { relay: host, present })}</p>
+      {isReadable(relay) && <p className="pt-3 font-semibold text-warn">{t("settings.relay_readable")}</p>}
       <div className="flex flex-wrap gap-2 pt-5">
         <Button
           look="primary"

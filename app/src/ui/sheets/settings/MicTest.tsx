@@ -14,7 +14,6 @@ export function MicTest() {
     s.voice.settings.mode === "voice_activity" ? s.voice.settings.activity_dbfs : null,
   );
   useEffect(() => {
-    // The list of devices comes with the first test; nothing is opened for it when voice is on.
     return () => {
       if (useApp.getState().voice.testing) command({ type: "voice_test", on: false });
     };

@@ -1,6 +1,6 @@
 import { useId, useState } from "react";
 import type { RelayCheck } from "../../../backend/types";
-import { hostOf } from "../../../state/status";
+import { hostOf, isReadable } from "../../../state/status";
 import { attempt, useApp, world } from "../../../state/store";
 import { show } from "../../../state/ui";
 import { useWords } from "../../hooks";
@@ -50,6 +50,9 @@ export function Relay() {
       <p role="status" className="min-h-6 pt-2 font-semibold">
         {check !== null && relayWords(check, t)}
       </p>
+      {good && isReadable(address.trim()) && (
+        <p className="pb-2 font-semibold text-warn">{t("settings.relay_readable")}</p>
+      )}
       {good && address.trim() !== present && (
         <Button
           look="primary"

@@ -28,7 +28,12 @@ export function TalkKey({ everywhere }: { everywhere: boolean }) {
         {everywhere ? t("settings.talk_key_hint") : t("settings.talk_key_here_hint")}
       </p>
       <div className="flex gap-2 pt-1">
-        <Button className="grow" aria-pressed={listening} onClick={() => setListening(!listening)}>
+        <Button
+          className="grow"
+          aria-pressed={listening}
+          onClick={() => setListening(!listening)}
+          onBlur={() => setListening(false)}
+        >
           <kbd className="font-sans">
             {listening ? t("settings.talk_key_press") : (key ?? t("settings.talk_key_none"))}
           </kbd>

@@ -1,6 +1,7 @@
+import { useEffect } from "react";
 import type { Device, DeviceChoice } from "../../../backend/types";
 import { number } from "../../../lib/format";
-import { configureVoice, useApp } from "../../../state/store";
+import { command, configureVoice, useApp } from "../../../state/store";
 import { useWords } from "../../hooks";
 import { Slider } from "../../kit";
 import { Switch } from "../Switch";
@@ -13,6 +14,8 @@ export function Voice() {
   const voice = useApp((s) => s.voice.settings);
   const devices = useApp((s) => s.devices);
   const app = useApp((s) => s.app);
+  // One chooses before one talks.
+  useEffect(() => command({ type: "voice_devices" }), []);
   return (
     <>
       <Group title={t("voice.devices")}>
