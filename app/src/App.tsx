@@ -2,9 +2,11 @@ import { AudioLines, MessageCircle, Radar } from "lucide-react";
 import { lazy, Suspense, useCallback, useEffect } from "react";
 import { chosenLanguage, speak } from "./i18n";
 import { comboOf, DEAFEN_KEY, MUTE_KEY } from "./lib/keys";
+import { isMentionUnread } from "./state/state";
 import { attempt, command, panic, talkDown, talkUp, useApp, world } from "./state/store";
 import { type Tab, useUi } from "./state/ui";
 import { AddressNote } from "./ui/AddressNote";
+import { Broken } from "./ui/Broken";
 import { Chat, useChatInSight } from "./ui/Chat";
 import { Circle } from "./ui/Circle";
 import { Composer } from "./ui/Composer";
@@ -27,7 +29,8 @@ export function App() {
   useKeys();
   if (!ready) return null;
   return (
-    <>
+    // The keys are heard outside of it: erasing everything works whatever has failed.
+    <Broken>
       {wide ? <Wide /> : <Narrow />}
       <Live />
       {sheet && (
@@ -35,7 +38,7 @@ export function App() {
           <Sheets />
         </Suspense>
       )}
-    </>
+    </Broken>
   );
 }
 
@@ -49,7 +52,8 @@ function Wide() {
       <main className="relative flex min-h-0 flex-col">
         <Notices />
         <Chat />
-        <div className="mx-auto w-full max-w-[46rem] px-3 pt-1 pb-3">
+        {/* As wide as the messages, which have the same gaps beside them. */}
+        <div className="mx-auto w-full max-w-[calc(46rem+24px)] px-3 pt-1 pb-3">
           <Composer />
         </div>
       </main>
@@ -114,8 +118,8 @@ function StatusHere() {
 function Tabs() {
   const { t } = useWords();
   const tab = useUi((s) => s.tab);
-  const unread = useApp((s) => s.unread);
-  const mentioned = useApp((s) => s.unreadMention);
+  const unread = useApp((s) => s.unread.length);
+  const mentioned = useApp(isMentionUnread);
   const inVoice = useApp((s) => s.voice.phase === "in_voice");
   const low = useLow();
   if (low) return <span className="safe-bottom" />;
@@ -235,7 +239,7 @@ function useKeys(): void {
     // Where the system has keys for every window, it takes them from this one too.
     if (!app.can_global_key && app.settings.talk_key === comboOf(event)) {
       event.preventDefault();
-      if (!event.repeat && located) talkDown();
+      if (!event.repeat && located) talkDown("key");
       return;
     }
     if (ctrlShift && !event.altKey && !event.repeat && actInVoice(event)) {
@@ -246,13 +250,34 @@ function useKeys(): void {
     if (event.code !== "Space" || event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
     if (isBusy(event.target) || !located) return;
     event.preventDefault();
-    talkDown();
+    talkDown("key");
   }, []);
   const up = useCallback((event: KeyboardEvent) => {
     const { app } = useApp.getState();
     const own = app.can_global_key ? null : app.settings.talk_key;
-    if (event.code === "Space" || (own !== null && comboOf(event).endsWith(lastOf(own)))) talkUp();
+    if (event.code === "Space" || (own !== null && comboOf(event).endsWith(lastOf(own)))) talkUp("key");
   }, []);
   useWindowKey("keydown", down);
   useWindowKey("keyup", up);
+  useLettingGo();
+}
+
+/**
+ * Nobody is heard because the window has not been told that Talk was let go: another one has the keyboard by then,
+ * or the button is no longer there under the finger.
+ */
+function useLettingGo(): void {
+  useEffect(() => {
+    const away = () => talkUp("pointer", "key");
+    const hidden = () => document.hidden && away();
+    const lifted = () => talkUp("pointer");
+    window.addEventListener("blur", away);
+    document.addEventListener("visibilitychange", hidden);
+    for (const type of ["pointerup", "pointercancel"]) window.addEventListener(type, lifted);
+    return () => {
+      window.removeEventListener("blur", away);
+      document.removeEventListener("visibilitychange", hidden);
+      for (const type of ["pointerup", "pointercancel"]) window.removeEventListener(type, lifted);
+    };
+  }, []);
 }

@@ -66,7 +66,10 @@ export function remaining(ms: number, language: string): string {
     : unit(language, "minute").format(Math.ceil(seconds / 60));
 }
 
-/** The time of day, some milliseconds from now. */
+/** The time of day, some milliseconds from now; and which day, when it is not today. */
 export function clockIn(ms: number, language: string): string {
-  return new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" }).format(Date.now() + ms);
+  const now = Date.now();
+  const isToday = new Date(now).toDateString() === new Date(now + ms).toDateString();
+  const day = isToday ? {} : ({ weekday: "long", day: "numeric", month: "long" } as const);
+  return new Intl.DateTimeFormat(language, { ...day, hour: "numeric", minute: "2-digit" }).format(now + ms);
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { DEFAULT_LIMITS } from "../state/state";
 import {
   countWithin,
@@ -12,7 +12,7 @@ import {
   stepAt,
   stepOf,
 } from "./circle";
-import { band, distance, remaining } from "./format";
+import { band, clockIn, distance, remaining } from "./format";
 import { glyphOf, MARKS, SHAPES, tagOf } from "./glyph";
 import { matching, mentionAt, mentions } from "./mentions";
 import {
@@ -25,8 +25,33 @@ import {
   project,
   unproject,
 } from "./place";
-import { isEmojiOnly, lengthOf, pieces, quoteOf, splitQuote } from "./text";
+import { addressParts, isEmojiOnly, lengthOf, pieces, quoteOf, splitQuote, withoutGaps } from "./text";
 import { isUsername } from "./username";
+
+it("a time of another day says which day", () => {
+  vi.useFakeTimers({ now: new Date(2026, 10, 25, 14, 0) });
+  expect(clockIn(30 * 60_000, "en")).toMatch(/^2:30\sPM$/);
+  expect(clockIn(3 * 86_400_000, "en")).toMatch(/^Saturday, November 28 at 2:00/);
+  expect(clockIn(11 * 3_600_000, "de")).toMatch(/Donnerstag, 26\. November um 0?1:00/);
+  vi.useRealTimers();
+});
+
+it("of an address all is shown, and the host is the one that is reached", () => {
+  for (const [before, host, after] of [
+    ["https://", "example.org", "/to?at=https://example.org/again"],
+    ["https://", "example.org", ""],
+    ["https://example.org:secret@", "other.example:8443", "/#example.org"],
+    ["https://", "http", "/"],
+    ["http://", "[2001:db8::1]:8080", "?x=a@b"],
+  ] as const) {
+    expect(addressParts(before + host + after)).toEqual({ before, host, after });
+  }
+});
+
+it("empty lines are few, however many were sent", () => {
+  expect(withoutGaps(`a${"\n".repeat(400)}b`)).toBe("a\n\nb");
+  expect(withoutGaps("a\n\nb\nc")).toBe("a\n\nb\nc");
+});
 
 const person = (min: number) => ({
   peer_id: String(min),

@@ -28,6 +28,15 @@ export function pieces(text: string, names: readonly string[], ownName: string |
   return found;
 }
 
+/** An address in what leads to its host, the host, and where there. Only the host says who is reached. */
+export function addressParts(url: string): { before: string; host: string; after: string } {
+  const begins = url.indexOf("//") + 2;
+  const rest = url.slice(begins).search(/[/?#]|$/) + begins;
+  // A name and a password before it may look like a host.
+  const host = Math.max(begins, url.lastIndexOf("@", rest) + 1);
+  return { before: url.slice(0, host), host: url.slice(host, rest), after: url.slice(rest) };
+}
+
 function parseUrl(text: string): string | null {
   try {
     const url = new URL(text);
@@ -92,6 +101,11 @@ export function splitQuote(text: string): Quoted & { quote: string } {
     quote: named?.[2] ?? quote,
     rest: lines.slice(count).join("\n"),
   };
+}
+
+/** A text without the empty lines that would push what others say out of sight. */
+export function withoutGaps(text: string): string {
+  return text.replace(/\n{3,}/g, "\n\n");
 }
 
 const SIGN = String.raw`\p{Extended_Pictographic}[\p{Emoji_Modifier}\uFE0F]*`;

@@ -70,4 +70,8 @@ function percent(part: number): number {
 }
 
 /** What the microphone's absence means: one can still listen. */
-export type MicTrouble = { kind: "denied" } | { kind: "none" } | { kind: "lost"; device: string } | null;
+export type MicTrouble =
+  | { kind: "denied" }
+  | { kind: "none" }
+  | { kind: "refused" | "lost"; device: string }
+  | null;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ChatMessage, Event, Person } from "../backend/types";
 import { begin, notify, reduce, reduceApp } from "./reduce";
-import { DEFAULT_LIMITS, initialState, type State } from "./state";
+import { DEFAULT_LIMITS, initialState, isMentionUnread, type State } from "./state";
 
 const FOX = "7K300000000000000000000000";
 const OWL = "9QX00000000000000000000000";
@@ -119,7 +119,7 @@ describe("messages", () => {
     );
     expect(state.messages.map((m) => m.message.id)).toEqual(["a", "b"]);
     expect(state.messages.map((m) => m.goneAt)).toEqual([5_100, 1_800_100]);
-    expect(state.unread).toBe(1);
+    expect(state.unread).toEqual(["b"]);
   });
 
   it("that mention this person stand out, those that mention a longer name don't", () => {
@@ -129,21 +129,37 @@ describe("messages", () => {
       { type: "message", message: message("b", { text: "@Quiet Otters" }) },
     ]);
     expect(state.messages.map((m) => m.mentionsMe)).toEqual([true, false]);
-    expect(state.unreadMention).toBe(true);
+    expect(isMentionUnread(state)).toBe(true);
   });
 
   it("that come while nobody looks are unread from the first of them, until one answers", () => {
     const said = (id: string): Event => ({ type: "message", message: message(id) });
     const looking = { ...initialState(), looking: true };
     const read = told([said("a")], looking);
-    expect([read.unread, read.unreadFrom]).toEqual([0, null]);
+    expect([read.unread, read.unreadFrom]).toEqual([[], null]);
     const away = told([said("b"), said("c")], { ...read, looking: false });
-    expect([away.unread, away.unreadFrom]).toEqual([2, "b"]);
+    expect([away.unread, away.unreadFrom]).toEqual([["b", "c"], "b"]);
     // Whoever looks again has read them, and still sees where they begin.
-    const back = { ...away, looking: true, unread: 0 };
+    const back = { ...away, looking: true, unread: [] };
     expect(told([said("d")], back).unreadFrom).toBe("b");
     expect(told([said("d")], { ...back, looking: false }).unreadFrom).toBe("d");
     expect(told([{ type: "queued", id: "e", text: "e" }], back).unreadFrom).toBe(null);
+  });
+
+  it("that are gone are unread no more, whatever took them", () => {
+    const said = (id: string, from = FOX, text = ""): Event => ({
+      type: "message",
+      message: message(id, { from, text }),
+    });
+    const away = told([ME, said("a", OWL, "@Quiet Otter"), said("b"), said("c", OWL)]);
+    const expired = told([{ type: "removed", ids: ["a"], reason: "expired" }], away);
+    expect([expired.unread, expired.unreadFrom]).toEqual([["b", "c"], "b"]);
+    expect(isMentionUnread(expired)).toBe(false);
+    const blocked = told([{ type: "blocked", peer_id: FOX, blocked: true }], expired);
+    expect([blocked.unread, blocked.unreadFrom]).toEqual([["c"], "c"]);
+    // On another relay nothing is there of what was said on this one.
+    const moved = told([snapshot()], blocked);
+    expect([moved.unread, moved.unreadFrom]).toEqual([[], null]);
   });
 
   it("of others are no longer typed once they are there", () => {
@@ -231,6 +247,13 @@ describe("a snapshot", () => {
     expect(state.roomFull).toBe(true);
     expect(state.device.input?.state).toBe("unavailable");
   });
+});
+
+it("a snapshot tells anew how long messages live, to a clock that may have stood still", () => {
+  const before = told([{ type: "message", message: message("z") }], initialState(), 1_000);
+  const z = message("z", { expires_in_ms: 60_000 });
+  const after = told([{ ...snapshot(), messages: [z] } as Event], before, 2_000);
+  expect(after.messages[0]?.goneAt).toBe(62_000);
 });
 
 describe("blocking", () => {

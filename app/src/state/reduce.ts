@@ -77,19 +77,17 @@ export function reduce(state: State, event: Event, now: number): State {
       const before = state.messages.length;
       const messages = merge(state, [event.message], now);
       const isUnread = messages.length > before && !state.looking;
-      const mentioned = messages.some((m) => m.message.id === event.message.id && m.mentionsMe);
       return {
         ...state,
         messages,
         typing: state.typing.filter((peer) => peer !== event.message.from),
-        unread: state.unread + (isUnread ? 1 : 0),
-        unreadMention: state.unreadMention || (isUnread && mentioned),
-        unreadFrom: isUnread && state.unread === 0 ? event.message.id : state.unreadFrom,
+        unread: isUnread ? [...state.unread, event.message.id] : state.unread,
+        unreadFrom: isUnread && state.unread.length === 0 ? event.message.id : state.unreadFrom,
       };
     }
     case "removed": {
       const gone = new Set(event.ids);
-      return { ...state, messages: state.messages.filter((m) => !gone.has(m.message.id)) };
+      return onlyThere({ ...state, messages: state.messages.filter((m) => !gone.has(m.message.id)) });
     }
     case "queued": {
       const others = state.pending.filter((p) => p.id !== event.id);
@@ -134,11 +132,11 @@ export function reduce(state: State, event: Event, now: number): State {
       const username = nameOf(state, event.peer_id) ?? "";
       const next = withoutPerson(state, event.peer_id);
       return notify(
-        {
+        onlyThere({
           ...next,
           blocked: [...others, { peer: event.peer_id, username }],
           messages: next.messages.filter((m) => m.message.from !== event.peer_id),
-        },
+        }),
         { kind: "blocked", username, peer: event.peer_id },
         now,
       );
@@ -211,7 +209,7 @@ export function reduce(state: State, event: Event, now: number): State {
     case "snapshot": {
       const messages = merge({ ...state, me: event.me, messages: [] }, event.messages, now);
       const failed = state.pending.filter((p) => p.state === "failed");
-      return {
+      return onlyThere({
         ...withPeople(state, event.people),
         connection: event.connection,
         connectionSince: now,
@@ -229,7 +227,9 @@ export function reduce(state: State, event: Event, now: number): State {
         roomFull: event.voice.room_full,
         devices: { inputs: event.voice.inputs, outputs: event.voice.outputs },
         device: { input: event.voice.input, output: event.voice.output },
-      };
+        // What waits is told anew, without for how long it has to.
+        sendAgainAt: null,
+      });
     }
     default:
       // A newer engine may tell of things that this window does not know.
@@ -316,6 +316,15 @@ function merge(state: State, added: ChatMessage[], now: number): ShownMessage[] 
   const messages = [...byId.values()];
   if (!inOrder) messages.sort((a, b) => a.message.sent_at - b.message.sent_at);
   return messages;
+}
+
+/** Nobody can read what is gone, so it is not unread either. */
+function onlyThere(state: State): State {
+  if (state.unread.length === 0 && state.unreadFrom === null) return state;
+  const there = new Set(state.messages.map((m) => m.message.id));
+  const unread = state.unread.filter((id) => there.has(id));
+  const stands = state.unreadFrom !== null && there.has(state.unreadFrom);
+  return { ...state, unread, unreadFrom: stands ? state.unreadFrom : (unread[0] ?? null) };
 }
 
 function byDistance(people: Record<PeerId, Person>): (a: PeerId, b: PeerId) => number {

@@ -110,9 +110,8 @@ export interface State {
   nextNotice: number;
   /** Whether the person looks at the newest of the chat: what comes then is read. */
   looking: boolean;
-  /** Messages that came while nobody looked. */
-  unread: number;
-  unreadMention: boolean;
+  /** Messages that came while nobody looked, and are there yet. */
+  unread: MessageId[];
   /** The first of them, where a line stands; it stays when they are read, until one answers or more come. */
   unreadFrom: MessageId | null;
 }
@@ -218,12 +217,18 @@ export function initialState(): State {
     notices: [],
     nextNotice: 1,
     looking: false,
-    unread: 0,
-    unreadMention: false,
+    unread: [],
     unreadFrom: null,
   };
 }
 
 export function limits(state: State): Limits {
   return state.me?.limits ?? DEFAULT_LIMITS;
+}
+
+/** Whether one of the messages that nobody has looked at speaks to this person. */
+export function isMentionUnread(state: State): boolean {
+  if (state.unread.length === 0) return false;
+  const unread = new Set(state.unread);
+  return state.messages.some((m) => m.mentionsMe && unread.has(m.message.id));
 }

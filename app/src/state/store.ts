@@ -1,10 +1,18 @@
 import { create } from "zustand";
 import type { Backend } from "../backend/backend";
-import type { Command, Refusal, Settings, SettingsPatch, VoiceSettings } from "../backend/types";
+import type {
+  Command,
+  Event,
+  Refusal,
+  Section,
+  Settings,
+  SettingsPatch,
+  VoiceSettings,
+} from "../backend/types";
 import { quoteOf } from "../lib/text";
 import { begin, notify, reduce, reduceApp } from "./reduce";
 import { initialState, type Notice, type State } from "./state";
-import { show, useUi } from "./ui";
+import { type Holder, show, useUi } from "./ui";
 
 /** Everything that is shown follows from this. */
 export const useApp = create<State>()(() => initialState());
@@ -30,7 +38,7 @@ export async function connect(chosen: Backend): Promise<void> {
     if (event.type === "invited") show({ kind: "invited", relay: event.relay });
     if (event.type === "failed") refuse(event.error);
     if (event.type === "talk") {
-      if (!event.pressed) talkUp();
+      if (!event.pressed) talkUp("system");
       else if (useApp.getState().located) talkFromOutside();
     }
     if (event.type === "open") {
@@ -81,10 +89,22 @@ export function dismiss(id: number): void {
 
 /** The person begins to look at the newest of the chat, or looks elsewhere. */
 export function look(looking: boolean): void {
-  useApp.setState(looking ? { looking, unread: 0, unreadMention: false } : { looking });
+  useApp.setState(looking ? { looking, unread: [] } : { looking });
 }
 
 // ---- chat ----------------------------------------------------------------------------------------
+
+/** Says something; what the engine does not take is kept, to be tried again. */
+function sayWords(text: string): void {
+  const id = crypto.randomUUID();
+  world()
+    .command({ type: "say", id, text })
+    .catch((error: unknown) => {
+      refuse(error);
+      const failed: Event = { type: "failed", id, text, reason: "too_many" };
+      useApp.setState((state) => reduce(state, failed, now()), true);
+    });
+}
 
 /** Sends what stands in the composer. */
 export function sendDraft(): boolean {
@@ -92,7 +112,7 @@ export function sendDraft(): boolean {
   const text = draft.trim();
   if (text === "") return false;
   const quote = reply ? quoteOf(reply.username, reply.text) : "";
-  command({ type: "say", id: crypto.randomUUID(), text: quote + text });
+  sayWords(quote + text);
   useUi.setState({ draft: "", reply: null });
   return true;
 }
@@ -102,7 +122,7 @@ export function sendAgain(id: string): void {
   const failed = useApp.getState().pending.find((p) => p.id === id);
   if (!failed) return;
   discard(id);
-  command({ type: "say", id: crypto.randomUUID(), text: failed.text });
+  sayWords(failed.text);
 }
 
 export function discard(id: string): void {
@@ -158,6 +178,31 @@ export async function panic(): Promise<void> {
   if (start) useApp.setState((state) => begin(state, start, now()), true);
 }
 
+/** What has been opened in the system's settings, until the person is back from there. */
+let away: Section | null = null;
+
+/** Opens the system's settings, and asks once more when the person is back from there. */
+export function openSystemSettings(section: Section): void {
+  if (away === null) {
+    window.addEventListener("focus", back);
+    document.addEventListener("visibilitychange", back);
+  }
+  away = section;
+  void attempt(world().openSystemSettings(section));
+}
+
+function back(): void {
+  if (document.hidden) return;
+  window.removeEventListener("focus", back);
+  document.removeEventListener("visibilitychange", back);
+  const section = away;
+  away = null;
+  if (section === "location" && useApp.getState().app.place.state === "denied") {
+    void attempt(world().useLocation());
+  }
+  if (section === "microphone") void askMicrophone();
+}
+
 // ---- voice ---------------------------------------------------------------------------------------
 
 export function configureVoice(patch: Partial<VoiceSettings>): void {
@@ -165,6 +210,12 @@ export function configureVoice(patch: Partial<VoiceSettings>): void {
   useApp.setState((state) => ({ voice: { ...state.voice, settings: voice } }));
   command({ type: "voice_configure", settings: voice });
   void saveSettings({ voice });
+}
+
+/** Asks for the microphone, and remembers what comes of it. */
+async function askMicrophone(): Promise<void> {
+  const microphone = await attempt(world().askMicrophone());
+  if (microphone) useApp.setState((state) => ({ app: { ...state.app, microphone } }));
 }
 
 /** Joins voice; the microphone is asked for now, when it is needed. Without one, one listens. */
@@ -178,12 +229,8 @@ export async function joinVoice(): Promise<void> {
     }
     void saveSettings({ voice_explained: true });
   }
-  if (app.microphone === "unasked") {
-    const permission = await attempt(world().askMicrophone());
-    if (permission) {
-      useApp.setState((state) => ({ app: { ...state.app, microphone: permission } }));
-    }
-  }
+  // Also when it was denied: it may have been allowed since.
+  if (app.microphone !== "granted") await askMicrophone();
   command({ type: "voice_join" });
 }
 
@@ -193,12 +240,12 @@ export function leaveVoice(): void {
 }
 
 /** Talk goes down: joins voice, or begins to send. */
-export function talkDown(): void {
+export function talkDown(by: Holder): void {
   const { voice, app } = useApp.getState();
   if (app.settings.vibration) navigator.vibrate?.(12);
   if (voice.phase === "off") {
     const explained = app.settings.voice_explained || useUi.getState().addressSaid;
-    useUi.setState({ talk: explained ? "held" : "idle" });
+    useUi.setState({ talk: explained ? "held" : "idle", heldBy: by });
     void joinVoice();
     return;
   }
@@ -211,20 +258,21 @@ export function talkDown(): void {
     command({ type: "voice_press", pressed: false });
     return;
   }
-  useUi.setState({ talk: "held" });
+  useUi.setState({ talk: "held", heldBy: by });
   if (voice.muted) command({ type: "voice_mute", muted: false });
   command({ type: "voice_press", pressed: true });
 }
 
 /** The key that talks went down in any window; whoever looks at another has not read what this one says. */
 function talkFromOutside(): void {
-  if (useApp.getState().app.settings.voice_explained || document.hasFocus()) talkDown();
+  if (useApp.getState().app.settings.voice_explained || document.hasFocus()) talkDown("system");
   else show({ kind: "voice_ask" });
 }
 
-/** Talk goes up: stops sending, unless it has been locked. */
-export function talkUp(): void {
-  if (useUi.getState().talk !== "held") return;
+/** What holds Talk lets go: stops sending, unless it has been locked. */
+export function talkUp(...by: Holder[]): void {
+  const { talk, heldBy } = useUi.getState();
+  if (talk !== "held" || !by.includes(heldBy)) return;
   useUi.setState({ talk: "idle" });
   const { voice } = useApp.getState();
   if (voice.phase !== "off" && voice.settings.mode === "push_to_talk") {
@@ -242,7 +290,7 @@ export function talkLock(): void {
 /** For keys and assistive technology, which press and release as one. */
 export function talkToggle(): void {
   const { voice } = useApp.getState();
-  talkDown();
+  talkDown("key");
   if (voice.phase !== "off" && voice.settings.mode === "push_to_talk") talkLock();
   else if (voice.phase === "off") useUi.setState({ talk: "idle" });
 }

@@ -14,6 +14,9 @@ export type Sheet =
   | { kind: "rename" }
   | { kind: "voice_ask" };
 
+/** What holds Talk down. The system's key is let go of wherever one looks; the others only in this window. */
+export type Holder = "pointer" | "key" | "system";
+
 export type SettingsSection = "general" | "voice" | "notifications" | "relay" | "privacy";
 
 /** What this window alone knows. */
@@ -30,6 +33,8 @@ export interface Ui {
   addressSaid: boolean;
   /** Talk is held, or has been locked. */
   talk: "idle" | "held" | "locked";
+  /** By what it was held last. */
+  heldBy: Holder;
   /** Who stands out in the circle and the list, because the pointer is on them. */
   hovered: PeerId | null;
 }
@@ -43,6 +48,7 @@ export const useUi = create<Ui>()(() => ({
   atEnd: true,
   addressSaid: false,
   talk: "idle",
+  heldBy: "pointer",
   hovered: null,
 }));
 

@@ -70,7 +70,7 @@ function Messages() {
   const { t } = useWords();
   const messages = useApp((s) => s.messages);
   const pending = useApp((s) => s.pending);
-  const unread = useApp((s) => s.unread);
+  const unread = useApp((s) => s.unread.length);
   const unreadFrom = useApp((s) => s.unreadFrom);
   const rows = useMemo(() => rowsOf(messages, pending, unreadFrom), [messages, pending, unreadFrom]);
   const scroller = useRef<HTMLDivElement>(null);
@@ -106,7 +106,7 @@ function Messages() {
     const own = rows.at(-1)?.kind === "pending";
     // Whoever comes back goes on reading where they have not been.
     const line =
-      before.count === 0 && useApp.getState().unread > 0
+      before.count === 0 && useApp.getState().unread.length > 0
         ? rows.findIndex((row) => row.kind === "message" && row.unread)
         : -1;
     if (line > 0) {

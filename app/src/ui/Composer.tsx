@@ -14,6 +14,8 @@ import { IconButton } from "./kit";
 
 /** From here on it is told how many characters are left. */
 const COUNTED_FROM = 50;
+/** What the key is that belongs to a composition, as in W3C UI Events, "legacy key models". */
+const COMPOSING = 229;
 
 /** Where words are written; it says who will read them. */
 export function Composer() {
@@ -88,7 +90,8 @@ export function Composer() {
   };
 
   const onKeyDown = (event: React.KeyboardEvent) => {
-    if (event.nativeEvent.isComposing) return;
+    // WebKit ends a composition before it tells of the key that ended it.
+    if (event.nativeEvent.isComposing || event.keyCode === COMPOSING) return;
     const suggested = suggestions[chosen];
     if (suggested) {
       if (event.key === "ArrowDown" || event.key === "ArrowUp") {

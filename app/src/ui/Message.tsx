@@ -3,7 +3,7 @@ import { memo, type PointerEvent, useMemo, useRef, useState } from "react";
 import type { ChatMessage } from "../backend/types";
 import { age, band, remaining } from "../lib/format";
 import { tagOf } from "../lib/glyph";
-import { isEmojiOnly, pieces, splitQuote } from "../lib/text";
+import { isEmojiOnly, pieces, splitQuote, withoutGaps } from "../lib/text";
 import { DEFAULT_LIMITS, type Pending, type ShownMessage } from "../state/state";
 import { discard, now, replyTo, sendAgain, useApp } from "../state/store";
 import { show } from "../state/ui";
@@ -47,11 +47,17 @@ function Text({ text }: { text: string }) {
       {quote !== "" && (
         <blockquote className="mb-1 border-s-2 border-accent ps-2 text-s text-text-2">
           {author !== null && <bdi className="font-semibold">{author}</bdi>}
-          <span className="line-clamp-2 break-words">{quote}</span>
+          <span className="line-clamp-2 break-words" dir="auto">
+            {quote}
+          </span>
         </blockquote>
       )}
-      <span className={`break-words whitespace-pre-wrap ${isEmojiOnly(rest) ? "text-xl" : ""}`} dir="auto">
-        {pieces(rest, names, own).map((piece, index) => {
+      {/* A block, so that its lines begin where those of its own script do. */}
+      <span
+        className={`block break-words whitespace-pre-wrap ${isEmojiOnly(rest) ? "text-xl" : ""}`}
+        dir="auto"
+      >
+        {pieces(withoutGaps(rest), names, own).map((piece, index) => {
           const key = `${index}-${piece.text}`;
           switch (piece.kind) {
             case "link":
@@ -172,8 +178,8 @@ export const MessageRow = memo(function MessageRow({
         style={{ transform: swipe.offset === 0 ? undefined : `translateX(${swipe.offset}px)` }}
       >
         {first && !lone && (
-          <p className="flex max-w-full items-baseline gap-1.5 px-1 pb-0.5 text-s text-text-3">
-            <bdi className="truncate font-semibold text-text-1">{message.username}</bdi>
+          <p className="flex max-w-full flex-wrap items-baseline gap-x-1.5 px-1 pb-0.5 text-s text-text-3">
+            <bdi className="max-w-full truncate font-semibold text-text-1">{message.username}</bdi>
             <span className="shrink-0 tabular">{tagOf(message.from)}</span>
             {message.distance && (
               <span className="shrink-0 tabular">· {band(message.distance, language)}</span>

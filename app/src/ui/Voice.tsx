@@ -4,7 +4,16 @@ import type { DeviceStatus } from "../backend/types";
 import { DEAFEN_KEY, MUTE_KEY } from "../lib/keys";
 import type { MicTrouble } from "../state/quality";
 import type { State } from "../state/state";
-import { command, leaveVoice, talkDown, talkLock, talkToggle, talkUp, useApp } from "../state/store";
+import {
+  command,
+  leaveVoice,
+  openSystemSettings,
+  talkDown,
+  talkLock,
+  talkToggle,
+  talkUp,
+  useApp,
+} from "../state/store";
 import { show, useUi } from "../state/ui";
 import { AddressNote } from "./AddressNote";
 import { useMedia, useWords } from "./hooks";
@@ -24,9 +33,11 @@ export function micTrouble(state: State): MicTrouble {
   if (state.voice.phase === "off") return null;
   if (state.voice.settings.input.use === "nothing") return { kind: "none" };
   const status: DeviceStatus | null = state.device.input;
-  if (state.app.microphone === "denied" || status?.state === "refused") return { kind: "denied" };
+  if (state.app.microphone === "denied") return { kind: "denied" };
   if (status?.state === "unavailable") return { kind: "none" };
-  if (status?.state === "lost") return { kind: "lost", device: status.device.name };
+  if (status?.state === "refused" || status?.state === "lost") {
+    return { kind: status.state, device: status.device.name };
+  }
   return null;
 }
 
@@ -87,7 +98,7 @@ export function Talk({ size }: { size: "big" | "medium" | "thumb" }) {
   const up = () => {
     from.current = null;
     setSlid(0);
-    talkUp();
+    talkUp("pointer");
   };
 
   return (
@@ -108,7 +119,7 @@ export function Talk({ size }: { size: "big" | "medium" | "thumb" }) {
         if (event.button !== 0) return;
         event.currentTarget.setPointerCapture(event.pointerId);
         from.current = event.clientY;
-        talkDown();
+        talkDown("pointer");
       }}
       onPointerMove={(event) => {
         if (from.current === null || useUi.getState().talk !== "held") return;
@@ -123,13 +134,13 @@ export function Talk({ size }: { size: "big" | "medium" | "thumb" }) {
         if (event.repeat) return;
         if (event.key === " ") {
           event.preventDefault();
-          talkDown();
+          talkDown("key");
         } else if (event.key === "Enter") {
           event.preventDefault();
           talkToggle();
         }
       }}
-      onKeyUp={(event) => event.key === " " && talkUp()}
+      onKeyUp={(event) => event.key === " " && talkUp("key")}
       onClick={(event) => {
         // Assistive technology presses without a pointer or a key.
         if (
@@ -262,7 +273,7 @@ export function MicBanner() {
   const kind = useApp((s) => micTrouble(s)?.kind ?? null);
   const device = useApp((s) => {
     const trouble = micTrouble(s);
-    return trouble?.kind === "lost" ? trouble.device : "";
+    return trouble && "device" in trouble ? trouble.device : "";
   });
   const deaf = useApp(
     (s) =>
@@ -278,9 +289,15 @@ export function MicBanner() {
       {kind && (
         <div className="flex w-full flex-wrap items-center justify-between gap-2 rounded-ctl bg-warn-soft px-3 py-2">
           <p className="min-w-32 grow basis-0 font-semibold">
-            {kind === "lost" ? t("voice.mic_lost", { device }) : t(`voice.mic_${kind}`)}
+            {kind === "lost" || kind === "refused"
+              ? t(`voice.mic_${kind}`, { device })
+              : t(`voice.mic_${kind}`)}
           </p>
-          {choose(t("voice.choose_mic"))}
+          {kind === "denied" ? (
+            <Button onClick={() => openSystemSettings("microphone")}>{t("status.open_settings")}</Button>
+          ) : (
+            choose(t("voice.choose_mic"))
+          )}
         </div>
       )}
       {deaf && (

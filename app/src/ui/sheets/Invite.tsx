@@ -2,7 +2,7 @@ import { Copy, Share2 } from "lucide-react";
 import { useEffect, useState } from "react";
 import { encode } from "uqr";
 import { hostOf } from "../../state/status";
-import { attempt, say, useApp, world } from "../../state/store";
+import { attempt, refuse, say, useApp, world } from "../../state/store";
 import { useWords } from "../hooks";
 import { Button } from "../kit";
 import { SheetFrame } from "./Sheets";
@@ -30,7 +30,9 @@ export default function Invite() {
             <Button
               look="primary"
               className="grow"
-              onClick={() => void navigator.clipboard.writeText(link).then(() => say({ kind: "copied" }))}
+              onClick={() =>
+                void navigator.clipboard.writeText(link).then(() => say({ kind: "copied" }), refuse)
+              }
             >
               <Copy size={18} aria-hidden="true" />
               {t("invite.copy")}

@@ -1,3 +1,4 @@
+import { addressParts } from "../../lib/text";
 import { attempt, world } from "../../state/store";
 import { show } from "../../state/ui";
 import { useWords } from "../hooks";
@@ -7,8 +8,7 @@ import { SheetFrame } from "./Sheets";
 /** A link leads out, and whoever is there learns an address: that is said before. */
 export function LinkWarning({ url }: { url: string }) {
   const { t } = useWords();
-  const { host } = new URL(url);
-  const [before = "", after = ""] = url.split(host, 2);
+  const { before, host, after } = addressParts(url);
   return (
     <SheetFrame title={t("link.title")}>
       <p className="selectable rounded-ctl bg-surface-2 px-3 py-2 [overflow-wrap:anywhere]" dir="ltr">

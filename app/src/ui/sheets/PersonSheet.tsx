@@ -29,10 +29,12 @@ export function PersonSheet({
   const { t, language } = useWords();
   const person = useApp((s) => s.people[peer]);
   const said = useApp((s) => s.messages.findLast((m) => m.message.from === peer)?.message.username);
+  // Whoever goes while this is open, having said nothing, is still the one it is about.
+  const [opened] = useState(person?.username ?? "");
   const status = useApp((s) => (s.voice.phase === "off" ? undefined : s.voicePeople[peer]));
   const quality = useApp((s) => s.quality[peer]);
   const [reporting, setReporting] = useState(report);
-  const name = person?.username ?? said ?? "";
+  const name = person?.username ?? said ?? opened;
   const words = person?.in_voice ? voiceWords(person, status, quality) : null;
   return (
     <SheetFrame
@@ -69,7 +71,10 @@ export function PersonSheet({
                 t("person.delay", {
                   ms: Math.round(quality.delay_ms + (quality.round_trip_ms ?? 0) / 2),
                 }),
-                t("person.loss", { percent: percent(quality.loss * 100, language) }),
+                // Nothing lost is nothing to tell.
+                ...(quality.loss < 0.005
+                  ? []
+                  : [t("person.loss", { percent: percent(quality.loss * 100, language) })]),
               ].join(" · ")}
             </p>
           )}
