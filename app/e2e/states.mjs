@@ -49,7 +49,12 @@ export const STATES = [
     offers: "Use my location",
   },
   { name: "denied", says: /can't see where you are/, offers: "Open settings" },
-  { name: "unavailable", says: /can't tell where it is/, offers: "Choose a place by hand" },
+  {
+    name: "unavailable",
+    says: /can't tell where it is.*Install GeoClue/,
+    offers: "Choose a place by hand",
+  },
+  { name: "too-coarse", says: /only to within 25\.4 km/, offers: "Choose a place by hand" },
   { name: "finding", says: /Finding where you are/, offers: "Choose a place by hand" },
   {
     name: "finding",
@@ -109,7 +114,8 @@ export const STATES = [
   { name: "voice", as: "circle", act: tab(1), says: /Rings show distance\. Direction is hidden/ },
   { name: "voice-joining", act: tab(2), says: /Joining…/ },
   { name: "mic-none", act: tab(2), says: /No microphone: you can listen/, offers: "Choose a microphone" },
-  { name: "mic-denied", act: tab(2), says: /No microphone: you can listen/, offers: "Choose a microphone" },
+  { name: "mic-denied", act: tab(2), says: /off for this app: you can listen/, offers: "Open settings" },
+  { name: "mic-refused", act: tab(2), says: /USB headset can't be opened/, offers: "Choose a microphone" },
   { name: "mic-lost", act: tab(2), says: /USB headset is gone/, offers: "Choose a microphone" },
   {
     name: "voice-new",
