@@ -135,7 +135,7 @@ function Tabs() {
         {badge && (
           <span
             aria-hidden="true"
-            className={`absolute -end-1.5 -top-0.5 size-2.5 rounded-full ${name === "voice" || mentioned ? "bg-speak" : "bg-accent"}`}
+            className={`filled absolute -end-1.5 -top-0.5 size-2.5 rounded-full ${name === "voice" || mentioned ? "bg-speak" : "bg-accent"}`}
           />
         )}
       </span>

@@ -333,3 +333,29 @@ fn eight_people_are_a_full_room() {
         room.until("silence again", silence);
     }
 }
+
+#[test]
+fn devices_are_told_without_being_opened() {
+    let _turn = turn();
+    let pulse = Pulse::start(1).unwrap();
+    let listeners = || pulse.control(&["list", "short", "source-outputs"]).unwrap();
+    let before = listeners();
+    let relay = Relay::start(&[]).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_neartalk-headless"));
+    pulse.equip_nobody(&mut command);
+    command.args(["--relay", relay.url(), "--at", HERE]);
+    let mut person = Headless::run(&mut command).unwrap();
+    person.say("/devices").unwrap();
+    let [microphone, loudspeaker] =
+        [pulse.microphone(0), pulse.loudspeaker(0)].map(|name| format!("pulseaudio:{name}"));
+    let has = |devices: &serde_json::Value, id: &str| {
+        let devices = devices.as_array();
+        devices.is_some_and(|all| all.iter().any(|it| it["id"] == id))
+    };
+    let told = |event: &serde_json::Value| {
+        let all = has(&event["inputs"], &microphone) && has(&event["outputs"], &loudspeaker);
+        (event["type"] == "voice_devices" && all).then_some(())
+    };
+    person.wait("the devices", told).unwrap();
+    assert_eq!(listeners(), before, "a microphone is open");
+}

@@ -109,7 +109,10 @@ export const AROUND = {
     size: PHONE,
     async run(page) {
       await page.locator("header button").nth(1).click();
-      await page.getByRole("textbox", { name: "Name" }).fill("a_b");
+      await page.getByRole("dialog").waitFor();
+      await page.keyboard.type("a_b");
+      const typed = await page.getByRole("textbox", { name: "Name" }).inputValue();
+      expect(typed === "a_b", `what is typed is not the name, but ${typed}`);
       await page.getByText("Letters, digits and single spaces").waitFor();
       await page.getByRole("textbox", { name: "Name" }).fill("Red Panda");
       await page.keyboard.press("Enter");

@@ -127,6 +127,19 @@ export const VOICE = {
       expect((await page.getByRole("textbox").inputValue()) === "", "it types");
     },
   },
+  "whoever hears nobody is told that nobody hears them, also with Talk held": {
+    scenario: "lively",
+    size: WIDE,
+    async run(page) {
+      await page.evaluate(() => window.__scripted.backend.command({ type: "voice_join" }));
+      await advance(page, 800);
+      await page.getByRole("button", { name: "Stop listening" }).click();
+      await holdTalk(page);
+      const talk = page.getByRole("button", { name: "Talk. You hear nobody, and nobody hears you" });
+      expect((await talk.getAttribute("aria-pressed")) === "false", "Talk looks as if one were heard");
+      await page.mouse.up();
+    },
+  },
   "a key of one's own talks also while one types": {
     scenario: "own-key",
     size: WIDE,

@@ -158,6 +158,26 @@ export const WINDOW = {
       expect(await button.evaluate((b) => b === document.activeElement), "the focus is lost");
     },
   },
+  "where the system has few colours for everything, what is on differs from what is off": {
+    scenario: "lively",
+    size: WIDE,
+    context: { forcedColors: "active" },
+    async run(page) {
+      const fill = (part) => part.evaluate((it) => getComputedStyle(it).backgroundColor);
+      const slider = page.getByRole("slider", { name: "Radius of your circle" });
+      const track = page.locator("span:has(> span > [role=slider]) > span").first();
+      await slider.waitFor();
+      expect(
+        (await fill(track.locator("> span"))) !== (await fill(track)),
+        "how far the slider is can't be seen",
+      );
+      await page.getByRole("button", { name: "Settings" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Notifications" }).click();
+      const box = (name) => page.getByRole("switch", { name }).locator("> span").last();
+      const [on, off] = [await fill(box("When somebody mentions me")), await fill(box("With every message"))];
+      expect(on !== off, `a switch is ${on} on and off`);
+    },
+  },
   "a keyboard on the screen covers neither the composer nor Talk": {
     scenario: "lively",
     size: LOW,

@@ -156,7 +156,7 @@ export function Composer() {
               id={`${listId}-${index}`}
               role="option"
               aria-selected={index === chosen}
-              className={`flex min-h-11 items-center gap-3 rounded-ctl px-3 ${index === chosen ? "bg-surface-3" : ""}`}
+              className={`flex min-h-11 items-center gap-3 rounded-ctl px-3 ${index === chosen ? "filled bg-surface-3" : ""}`}
               onPointerDown={(event) => {
                 event.preventDefault();
                 accept(person.username);

@@ -25,7 +25,7 @@ export default function MessageMenu({ request, onClose }: { request: MenuRequest
   };
   const item = (icon: ReactNode, label: string, action: () => void) => (
     <Menu.Item
-      className="flex min-h-11 cursor-pointer items-center gap-3 rounded-ctl px-3 outline-none select-none data-[highlighted]:bg-surface-3"
+      className="flex min-h-11 cursor-pointer items-center gap-3 rounded-ctl px-3 outline-none select-none data-[highlighted]:filled data-[highlighted]:bg-surface-3"
       onSelect={action}
     >
       {icon}

@@ -62,6 +62,7 @@ function useTalkWords(): { main: string; hint: string } {
     return { main, hint: online ? t("voice.joining") : t("voice.reconnecting") };
   }
   if (!online) return { main, hint: t("voice.reconnecting") };
+  if (voice.deafened) return { main, hint: t("voice.deafened") };
   if (trouble) return { main, hint: t("voice.listening") };
   if (voice.settings.mode === "push_to_talk") {
     if (talk === "locked") return { main, hint: t("voice.locked") };
@@ -84,13 +85,15 @@ export function Talk({ size }: { size: "big" | "medium" | "thumb" }) {
   const phase = useApp((s) => s.voice.phase);
   const mode = useApp((s) => s.voice.settings.mode);
   const muted = useApp((s) => s.voice.muted);
+  const deafened = useApp((s) => s.voice.deafened);
   const own = useApp((s) => s.levels.own);
   const placed = useApp((s) => s.located !== null);
   const trouble = useApp((s) => micTrouble(s) !== null);
   const from = useRef<number | null>(null);
   const [slid, setSlid] = useState(0);
 
-  const on = phase === "in_voice" && !trouble && (mode === "push_to_talk" ? talk !== "idle" : !muted);
+  const wanted = mode === "push_to_talk" ? talk !== "idle" : !muted;
+  const on = phase === "in_voice" && !trouble && !deafened && wanted;
   const part = on ? levelPart(own.dbfs) : 0;
   const box = { big: "size-36", medium: "size-24", thumb: "size-14" }[size];
   const icon = { big: 52, medium: 34, thumb: 24 }[size];
@@ -110,10 +113,10 @@ export function Talk({ size }: { size: "big" | "medium" | "thumb" }) {
       aria-pressed={on}
       className={`relative grid ${box} shrink-0 touch-none place-items-center rounded-full transition-[transform,background-color,color] duration-150 ease-spring select-none disabled:bg-surface-3 disabled:text-text-3 ${
         on
-          ? "scale-105 bg-speak text-on-speak"
+          ? "filled scale-105 border-2 border-transparent bg-speak text-on-speak"
           : phase === "in_voice"
             ? "border-2 border-accent bg-accent-soft text-text-1 hover:scale-[1.03]"
-            : "bg-accent text-on-accent hover:scale-[1.03] hover:bg-accent-strong"
+            : "border-2 border-transparent bg-accent text-on-accent hover:scale-[1.03] hover:bg-accent-strong"
       } ${phase === "joining" ? "breathe" : ""}`}
       onPointerDown={(event) => {
         if (event.button !== 0) return;
@@ -259,9 +262,7 @@ export function VoiceDock({ big = false }: { big?: boolean }) {
       </div>
       <p className="text-center" aria-live="polite">
         <span className="font-semibold">{main}</span>
-        <span className="block min-h-[1.125rem] text-s text-text-3">
-          {voice.deafened ? t("voice.deafened") : hint}
-        </span>
+        <span className="block min-h-[1.125rem] text-s text-text-3">{hint}</span>
       </p>
     </section>
   );

@@ -22,7 +22,7 @@ export function Button({
   return (
     <button
       type="button"
-      className={`inline-flex min-h-11 items-center justify-center gap-2 rounded-ctl px-4 py-2 font-semibold transition-colors ${LOOKS[look]} ${className}`}
+      className={`inline-flex min-h-11 items-center justify-center gap-2 rounded-ctl border border-transparent px-4 py-2 font-semibold transition-colors ${LOOKS[look]} ${className}`}
       {...rest}
     />
   );
@@ -59,7 +59,7 @@ export function IconButton({
       title={keys ? `${label} (${keys.shown})` : label}
       aria-keyshortcuts={keys?.spoken}
       {...(pressed !== undefined && { "aria-pressed": pressed })}
-      className={`grid size-11 shrink-0 place-items-center rounded-full transition-colors disabled:opacity-40 ${TONES[tone]} ${className}`}
+      className={`grid size-11 shrink-0 place-items-center rounded-full border border-transparent transition-colors disabled:opacity-40 ${TONES[tone]} ${className}`}
       {...rest}
     >
       {children}
@@ -102,8 +102,8 @@ export function Slider({
       onValueChange={([next]) => next !== undefined && onChange(next)}
       onValueCommit={([next]) => next !== undefined && onCommit?.(next)}
     >
-      <RadixSlider.Track className="relative h-1.5 grow rounded-full bg-surface-3">
-        <RadixSlider.Range className="absolute h-full rounded-full bg-accent data-[disabled]:bg-line-strong" />
+      <RadixSlider.Track className="relative h-1.5 grow rounded-full bg-surface-3 outline outline-transparent">
+        <RadixSlider.Range className="filled absolute h-full rounded-full bg-accent data-[disabled]:bg-line-strong" />
       </RadixSlider.Track>
       <RadixSlider.Thumb
         aria-label={label}

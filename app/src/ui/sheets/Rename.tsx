@@ -32,6 +32,7 @@ export function Rename() {
         </label>
         <input
           id="rename-name"
+          data-begins
           value={name}
           disabled={left === 0}
           autoComplete="off"
@@ -40,6 +41,7 @@ export function Rename() {
           aria-invalid={wrong}
           aria-describedby="rename-hint"
           className="selectable mt-1 min-h-12 w-full rounded-ctl border border-line-strong bg-surface-0 px-3 focus:border-accent focus:outline-none disabled:opacity-60 aria-[invalid=true]:border-danger"
+          onFocus={(event) => event.target.select()}
           onChange={(event) => setName(event.target.value)}
         />
         <p id="rename-hint" className={`pt-1.5 text-s ${wrong ? "text-danger" : "text-text-3"}`}>

@@ -24,6 +24,13 @@ export default function Sheets() {
         <Dialog.Overlay className="veil fixed inset-0 z-40 bg-[oklch(0.1_0.02_215/0.55)]" />
         <Dialog.Content
           aria-describedby={undefined}
+          // Otherwise the focus would begin at the cross.
+          onOpenAutoFocus={(event) => {
+            const wanted = (event.currentTarget as HTMLElement).querySelector<HTMLElement>("[data-begins]");
+            if (!wanted) return;
+            event.preventDefault();
+            wanted.focus();
+          }}
           onCloseAutoFocus={(event) => {
             event.preventDefault();
             giveFocusBack();

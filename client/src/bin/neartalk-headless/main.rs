@@ -274,7 +274,7 @@ impl Program {
                 volume_percent,
                 muted: false,
             },
-            Input::Devices => return Ok(self.voice.devices()),
+            Input::Devices => self.voice.ask_for_devices(),
             Input::ChooseDevice(direction, number) => self.voice.choose(direction, number)?,
         };
         if let Command::SetRadius { radius } = command {

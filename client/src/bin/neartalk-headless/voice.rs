@@ -139,6 +139,8 @@ pub struct Voice {
     pressed: bool,
     inputs: Vec<Device>,
     outputs: Vec<Device>,
+    /// What there is to choose from was asked for, and has not been told yet.
+    asked: bool,
 }
 
 impl Voice {
@@ -150,6 +152,7 @@ impl Voice {
             pressed: false,
             inputs: Vec::new(),
             outputs: Vec::new(),
+            asked: false,
         }
     }
 
@@ -165,10 +168,16 @@ impl Voice {
         }
     }
 
+    /// What there is to choose from is wanted.
+    pub const fn ask_for_devices(&mut self) -> Command {
+        self.asked = true;
+        Command::VoiceDevices
+    }
+
     /// What there is to choose from.
-    pub fn devices(&self) -> String {
+    fn devices(&self) -> String {
         if self.inputs.is_empty() && self.outputs.is_empty() {
-            return "The devices are looked for when you join voice.".to_owned();
+            return "There is no microphone and no loudspeaker, or no sound service.".to_owned();
         }
         let list = |title: &str, devices: &[Device]| {
             let mut lines = vec![format!("{title}:"), "  0  the system's choice".to_owned()];
@@ -265,6 +274,7 @@ impl Voice {
                 }
                 VoiceNotice::Ended { message } => format!("Voice has ended: {message}."),
             }],
+            Event::VoiceDevices { .. } if std::mem::take(&mut self.asked) => vec![self.devices()],
             Event::VoiceDevice { direction, status } => vec![device_line(*direction, status)],
             _ => Vec::new(),
         }

@@ -28,10 +28,10 @@ export function MicTest() {
         aria-valuemin={0}
         aria-valuemax={100}
         aria-valuenow={shown ? Math.round(levelPart(dbfs) * 100) : 0}
-        className="relative h-3 overflow-hidden rounded-full bg-surface-3"
+        className="relative h-3 overflow-hidden rounded-full bg-surface-3 outline outline-transparent"
       >
         <span
-          className="block h-full origin-left rounded-full bg-speak transition-transform duration-100 rtl:origin-right"
+          className="filled block h-full origin-left rounded-full bg-speak transition-transform duration-100 rtl:origin-right"
           style={{ transform: `scaleX(${shown ? levelPart(dbfs) : 0})` }}
         />
         {threshold !== null && (
