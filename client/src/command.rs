@@ -82,7 +82,7 @@ pub enum Command {
         /// All of them.
         settings: VoiceSettings,
     },
-    /// How loud somebody is to be for me. Remembered for as long as the session lasts.
+    /// How loud somebody is to be for me. Remembered for as long as the engine runs.
     VoicePerson {
         /// Who.
         peer_id: PeerId,

@@ -211,7 +211,7 @@ pressed: boolean } |
 { type: "voice_configure"; 
 /**  All of them. */
 settings: VoiceSettings } | 
-/**  How loud somebody is to be for me. Remembered for as long as the session lasts. */
+/**  How loud somebody is to be for me. Remembered for as long as the engine runs. */
 { type: "voice_person"; 
 /**  Who. */
 peer_id: PeerId; 

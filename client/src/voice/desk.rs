@@ -280,10 +280,9 @@ impl Desk {
         self.named_by = None;
     }
 
-    /// Everybody else has, or will have, another id.
+    /// Others take this side for somebody else from now on; they may be who they were.
     pub(crate) fn session_lost(&mut self) {
         self.link_lost();
-        self.volumes.clear();
         self.held.clear();
         self.everybody_left();
         if self.status.phase == VoicePhase::InVoice {

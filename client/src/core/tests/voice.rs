@@ -381,6 +381,29 @@ fn devices_can_be_chosen_among_before_any_is_opened() {
     assert_eq!((&w.voice[..], w.events.pop()), (&[][..], told));
 }
 
+/// Own sessions end, as over a long sleep, while others' go on.
+#[test]
+fn whoever_was_muted_stays_so_in_the_next_session() {
+    let mut w = World::in_voice();
+    w.command(Command::VoicePerson {
+        peer_id: peer(2),
+        volume_percent: Volume::NORMAL,
+        muted: true,
+    });
+    w.ended(LinkEnd::Unauthorized);
+    w.me = peer(9);
+    w.created("Brave Finch");
+    w.welcome(false);
+    w.located(500);
+    w.ready();
+    w.forget();
+    w.voice_peer(2);
+    assert!(matches!(
+        w.voice[1],
+        Told::Input(VoiceInput::Volume { muted: true, .. })
+    ));
+}
+
 #[test]
 fn what_is_chosen_holds_before_during_and_after_a_call() {
     let mut w = World::settled(None);
