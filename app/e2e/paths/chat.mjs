@@ -263,7 +263,11 @@ export const CHAT = {
       const top = () =>
         page.evaluate(async () => {
           const row = () => document.getElementById("read");
-          if (!row()) document.elementFromPoint(180, 300).closest("[data-row]").id = "read";
+          while (!row()) {
+            const found = document.elementFromPoint(180, 300)?.closest("[data-row]");
+            if (found) found.id = "read";
+            await new Promise(requestAnimationFrame);
+          }
           let [seen, still] = [0, 0];
           while (still < 20) {
             await new Promise(requestAnimationFrame);

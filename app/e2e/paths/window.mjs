@@ -171,6 +171,9 @@ export const WINDOW = {
         (await fill(track.locator("> span"))) !== (await fill(track)),
         "how far the slider is can't be seen",
       );
+      const talk = page.locator("#talk");
+      const drawn = await talk.evaluate((it) => getComputedStyle(it).color);
+      expect(drawn !== (await fill(talk)), `Talk is ${drawn} on the same`);
       await page.getByRole("button", { name: "Settings" }).click();
       await page.getByRole("dialog").getByRole("button", { name: "Notifications" }).click();
       const box = (name) => page.getByRole("switch", { name }).locator("> span").last();
