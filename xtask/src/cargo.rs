@@ -31,6 +31,13 @@ pub fn cargo(arguments: &[&str]) -> Command {
 
 /// Tells a command that calls cargo, or cargo itself, how to build in CI.
 pub fn equip(command: &mut Command) {
+    // What cargo has told this program about itself. Build scripts look at it (ring's does): what was
+    // built without it, or from a clone elsewhere, would be built anew, and all that stands on it.
+    for (name, _) in std::env::vars_os() {
+        if is_about_package(&name.to_string_lossy()) {
+            command.env_remove(name);
+        }
+    }
     if in_ci() {
         // A fresh clone finds what the last one compiled, and needs no incremental state.
         if let Some(target) = ci_target_dir() {
@@ -38,6 +45,10 @@ pub fn equip(command: &mut Command) {
         }
         command.env("CARGO_INCREMENTAL", "0");
     }
+}
+
+fn is_about_package(variable: &str) -> bool {
+    variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
 }
 
 /// Where what is built lies.
@@ -120,6 +131,23 @@ mod tests {
         let lib = r#"{"reason":"compiler-artifact","executable":null,"fresh":true}"#;
         assert_eq!(executable_in(lib), None);
         assert_eq!(executable_in(r#"{"executable":"/cut/off"#), None);
+    }
+
+    #[test]
+    fn cargo_is_called_as_from_a_shell() {
+        let command = cargo(&["--version"]);
+        let told: Vec<_> = std::env::vars_os()
+            .map(|(name, _)| name)
+            .filter(|name| is_about_package(&name.to_string_lossy()))
+            .collect();
+        assert!(!told.is_empty(), "cargo tells tests about their package");
+        for name in &told {
+            assert!(
+                command.get_envs().any(|it| it == (name, None)),
+                "{}",
+                name.display()
+            );
+        }
     }
 
     #[test]
