@@ -18,6 +18,7 @@ mod map;
 mod metrics;
 pub mod operator;
 mod person;
+mod presence;
 mod process;
 mod raw;
 mod socket;
@@ -29,9 +30,10 @@ pub use bystanders::Bystanders;
 pub use map::{beside, centre, east, north, place, radius, spot};
 pub use metrics::Metrics;
 pub use person::{Located, Person, Sent, ticked};
+pub use presence::is_presence;
 pub use process::Relay;
 pub use raw::{Opcode, Raw, RawFrame, frame};
-pub use socket::{Closed, Socket, is_presence};
+pub use socket::{Closed, Socket};
 
 /// How long anything may take that happens at once.
 pub const GUARD: Duration = Duration::from_secs(10);

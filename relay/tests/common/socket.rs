@@ -230,14 +230,3 @@ impl Socket {
         self.closed().await;
     }
 }
-
-/// Whether a frame tells of somebody's coming, going or changing.
-pub fn is_presence(frame: &ServerFrame) -> bool {
-    matches!(
-        frame,
-        ServerFrame::PersonEntered { .. }
-            | ServerFrame::PersonChanged { .. }
-            | ServerFrame::PersonLeft { .. }
-            | ServerFrame::Nearby { .. }
-    )
-}

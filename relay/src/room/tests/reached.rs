@@ -1,6 +1,6 @@
 //! How many people somebody is told to have reached, where there are several relays.
 
-use super::{mirror::Town, *};
+use super::{town::Town, *};
 use crate::store::region::Region;
 
 /// Who gets a message is decided on the relay where they are, by where they are then. How many these

@@ -2,18 +2,14 @@
 
 use super::{wheel::*, *};
 
+#[path = "../../../tests/common/presence.rs"]
+mod presence;
+use presence::is_presence;
+
 /// Frames about who is around that have come since somebody last read, and those about how many.
 fn news(client: &TestClient) -> [usize; 2] {
     let inbox = client.link.0.borrow();
-    let who = inbox.frames.iter().filter(|frame| {
-        matches!(
-            frame,
-            ServerFrame::PersonEntered { .. }
-                | ServerFrame::PersonChanged { .. }
-                | ServerFrame::PersonLeft { .. }
-                | ServerFrame::Nearby { .. }
-        )
-    });
+    let who = inbox.frames.iter().filter(|frame| is_presence(frame));
     let frames = inbox.frames.iter();
     let many = frames.filter(|frame| matches!(frame, ServerFrame::Reach { .. }));
     [who.count(), many.count()]
