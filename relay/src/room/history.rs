@@ -130,6 +130,11 @@ impl History {
             self.drop_oldest();
         }
         let (id, expires_at) = (said.id, said.expires_at);
+        // Its time is up, but no sweep has come by yet.
+        if let Some(&old) = self.by_id.get(&id) {
+            self.order.retain(|&slot| slot != old);
+            self.remove(old);
+        }
         let number = self.next;
         self.next += 1;
         let slot = self.messages.insert(Kept {
@@ -139,12 +144,14 @@ impl History {
         }) as u32;
         self.index.insert(slot, spot);
         self.by_id.insert(id, slot);
-        let later = self.order.iter().rev();
-        let later = later.take_while(|&&slot| {
-            let kept = &self.messages[slot as usize];
-            kept.said.expires_at > expires_at
-        });
-        self.order.insert(self.order.len() - later.count(), slot);
+        let messages = &self.messages;
+        let ends_by_then = |slot: &u32| messages[*slot as usize].said.expires_at <= expires_at;
+        // Nearly always it is the newest; what another relay has kept may be older than thousands.
+        let at = match self.order.back() {
+            Some(last) if !ends_by_then(last) => self.order.partition_point(ends_by_then),
+            _ => self.order.len(),
+        };
+        self.order.insert(at, slot);
     }
 
     /// Forgets what has expired.
@@ -209,7 +216,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use neartalk_shared::{Place, Radius};
-    use rand::SeedableRng;
+    use rand::{RngExt, SeedableRng};
 
     use super::*;
 
@@ -260,6 +267,55 @@ mod tests {
         history.sweep(at(60 * 60));
         assert_eq!(history.len(), 0);
         assert!(history.by_id.is_empty() && history.order.is_empty());
+    }
+
+    #[test]
+    fn an_id_whose_message_has_expired_can_be_used_again() {
+        let mut history = History::new(Duration::from_secs(1_800), 100);
+        let id = say(&mut history, "first", at(0));
+        let again = |text: &str, now: Timestamp| Said {
+            id,
+            from: PeerId::random(&mut rand::rngs::StdRng::seed_from_u64(1)),
+            username: Username::parse("Fox").unwrap(),
+            text: MessageText::parse(text).unwrap(),
+            sent_at: now,
+            expires_at: now + Duration::from_secs(1_800),
+            reached: 0,
+        };
+        // As other relays' come in: without any sweep in between.
+        history.keep(again("second", at(1_800)), &spot());
+        history.sweep(at(1_801));
+        assert_eq!(texts(&history, at(1_801)), ["second"]);
+        assert!(history.get(&id, at(1_801)).is_some());
+        history.sweep(at(3_600));
+        assert!(history.len() == 0 && history.by_id.is_empty() && history.order.is_empty());
+    }
+
+    #[test]
+    fn what_comes_late_has_its_place_among_the_rest() {
+        let mut history = History::new(Duration::from_secs(1_800), 10_000);
+        let mut rng = rand::rngs::StdRng::seed_from_u64(3);
+        for _ in 0..2_000 {
+            let sent_at = at(rng.random_range(0..600));
+            let said = Said {
+                id: MessageId::random(),
+                from: PeerId::random(&mut rng),
+                username: Username::parse("Fox").unwrap(),
+                text: MessageText::parse("late").unwrap(),
+                sent_at,
+                expires_at: sent_at + Duration::from_secs(1_800),
+                reached: 0,
+            };
+            history.keep(said, &spot());
+        }
+        let ends = history.iter(at(0)).map(|(said, _)| said.expires_at);
+        assert!(ends.is_sorted());
+        for now in [1_800, 1_900, 2_300, 2_399, 2_400] {
+            history.sweep(at(now));
+            let alive = |said: &Said| said.expires_at > at(now);
+            assert!(history.iter(at(0)).all(|(said, _)| alive(said)));
+        }
+        assert_eq!(history.len(), 0);
     }
 
     #[test]
