@@ -58,9 +58,10 @@ impl Keys {
         self.tagged(Self::of_region(region), &format!("people:{name}:{node}"))
     }
 
-    /// A message.
+    /// A message. Clients choose the ids, and one in another region must not be able to take its place.
     pub fn message(&self, region: Region, id: &MessageId) -> String {
-        self.tagged(Self::of_region(region), &format!("message:{id}"))
+        let name = region.name();
+        self.tagged(Self::of_region(region), &format!("message:{name}:{id}"))
     }
 
     /// The ids of a region's messages: a sorted set by when they were said.
@@ -161,6 +162,23 @@ mod tests {
         for other in ["", "region", "region:u33dc", "x:region:u33da", "x:y:u33dc"] {
             assert_eq!(keys.read_channel(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_message_of_another_region_has_another_key() {
+        let keys = Keys::new("neartalk".into());
+        let id = MessageId::random();
+        let here = Region::parse("u33dc").unwrap();
+        let bucket = Keys::of_region(here);
+        let along_the_equator = (0..8_000).map(|n| {
+            let lon = f64::from(n) * 0.044 - 180.0;
+            Region::containing(neartalk_shared::Place::new(0.0, lon).unwrap())
+        });
+        let there = along_the_equator
+            .into_iter()
+            .find(|&there| there != here && Keys::of_region(there) == bucket)
+            .unwrap();
+        assert_ne!(keys.message(here, &id), keys.message(there, &id));
     }
 
     #[test]
