@@ -125,11 +125,15 @@ impl Questions {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn ask(&self) -> (u64, oneshot::Receiver<Reply>) {
+    fn ask(&self) -> Question<'_> {
         let number = self.number();
-        let (sender, receiver) = oneshot::channel();
+        let (sender, reply) = oneshot::channel();
         self.lock().insert(number, sender);
-        (number, receiver)
+        Question {
+            number,
+            reply,
+            among: self,
+        }
     }
 
     fn answer(&self, number: u64, reply: Reply) {
@@ -139,12 +143,30 @@ impl Questions {
         }
     }
 
-    fn forget(&self, number: u64) {
-        self.lock().remove(&number);
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, FxHashMap<u64, oneshot::Sender<Reply>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A question that waits for its answer. It is forgotten with this, as whoever asks may be gone before
+/// there is one.
+struct Question<'a> {
+    number: u64,
+    reply: oneshot::Receiver<Reply>,
+    among: &'a Questions,
+}
+
+impl Question<'_> {
+    /// The answer, if there is one in time.
+    async fn answer(mut self) -> Option<Reply> {
+        let reply = timeout(ASK_TIMEOUT, &mut self.reply).await;
+        reply.ok()?.ok()
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.among.lock().remove(&self.number);
     }
 }
 
@@ -320,20 +342,16 @@ impl Storage for Redis {
 
     async fn ban_elsewhere(&self, peer_id: PeerId, time: Duration) -> Option<Ban> {
         let mut connection = self.connection()?;
-        let (number, reply) = self.questions.ask();
+        let question = self.questions.ask();
         let letter = Letter::Ban {
-            number,
+            number: question.number,
             peer_id,
             for_ms: millis(time),
         };
         let command = letter_to_all(&self.keys, self.node, &letter)?;
+        connection.run::<u64>(&command).await.ok()?;
         // Whoever does not have them does not answer.
-        let reply = match connection.run::<u64>(&command).await {
-            Ok(_) => timeout(ASK_TIMEOUT, reply).await.ok().and_then(Result::ok),
-            Err(_) => None,
-        };
-        self.questions.forget(number);
-        match reply? {
+        match question.answer().await? {
             Reply::Banned(ban) => Some(ban),
             _ => None,
         }
@@ -341,20 +359,17 @@ impl Storage for Redis {
 
     async fn ask(&self, node: NodeId, key: SessionKey, request: Request) -> Option<Reply> {
         let mut connection = self.connection()?;
-        let (number, reply) = self.questions.ask();
+        let question = self.questions.ask();
         let letter = Letter::Ask {
-            number,
+            number: question.number,
             key,
             request,
         };
         let command = letter_to(&self.keys, self.node, node, &letter)?;
-        let receivers: Option<u64> = connection.run(&command).await.ok();
-        let reply = match receivers {
-            None | Some(0) => None,
-            Some(_) => timeout(ASK_TIMEOUT, reply).await.ok().and_then(Result::ok),
-        };
-        self.questions.forget(number);
-        reply
+        match connection.run::<u64>(&command).await {
+            Err(_) | Ok(0) => None,
+            Ok(_) => question.answer().await,
+        }
     }
 }
 
@@ -393,4 +408,25 @@ fn letter_to(keys: &Keys, from: NodeId, to: NodeId, letter: &Letter) -> Option<C
         .arg(keys.node_channel(to))
         .arg(written(from, letter)?);
     Some(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_question_is_forgotten_with_whoever_asks() {
+        let questions = Questions::default();
+        let answered = questions.ask();
+        questions.answer(answered.number, Reply::NotHere);
+        assert!(matches!(answered.answer().await, Some(Reply::NotHere)));
+        let given_up = questions.ask();
+        assert_eq!(questions.lock().len(), 1);
+        // As when a client hangs up before another relay has answered for it.
+        drop(given_up.answer());
+        assert!(questions.lock().is_empty());
+        // What comes too late is for nobody.
+        questions.answer(1, Reply::NotHere);
+        assert!(questions.lock().is_empty());
+    }
 }
