@@ -268,6 +268,10 @@ impl AnswerLimit {
     }
 }
 
+/// What a packet costs besides its data, in bytes: the headers of IPv6 and UDP. Without them, packets
+/// with nothing in them would be free.
+pub const HEADERS: usize = 40 + 8;
+
 /// A limit of bytes a second: the generic cell rate algorithm, as in [`Gcra`], where what comes
 /// costs as much time as it has bytes.
 #[derive(Clone, Copy, Debug)]

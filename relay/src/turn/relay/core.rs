@@ -14,7 +14,7 @@ use turn_types::attribute::{Lifetime, XorRelayedAddress};
 use super::{
     Endpoint, External, Limits,
     allocation::{Allocation, Allocations, PORTS, Slot, Wanted},
-    auth::{AnswerLimit, Departed, Meter, Nonces, REALM, Secrets, UserId, Username},
+    auth::{AnswerLimit, Departed, HEADERS, Meter, Nonces, REALM, Secrets, UserId, Username},
     message::{self, AllocateRequest, Method, Packet},
     refusal::Refusal,
 };
@@ -454,10 +454,10 @@ impl Core {
                 written(message::data_indication(relayed, data, out), client)?;
             }
         }
-        self.meter.count(self.limits.total, data.len(), now);
+        let cost = data.len() + HEADERS;
+        self.meter.count(self.limits.total, cost, now);
         if let Some(from) = self.allocations.get_mut(slot) {
-            from.meter
-                .count(self.limits.per_allocation, data.len(), now);
+            from.meter.count(self.limits.per_allocation, cost, now);
         }
         self.metrics.packets.increment(1);
         self.metrics.bytes.increment(data.len() as u64);

@@ -183,13 +183,24 @@ fn an_allocation_sends_only_so_much() {
         let packets = (0..2_000).take_while(|_| pair.send(from, &[0; 1_000]).is_some());
         packets.count()
     };
-    // 64 kB a second, after one second's at once.
-    assert!((64..=66).contains(&sent(&mut pair, 0)));
+    // 64 kB a second with their headers, after one second's at once.
+    assert!((61..=63).contains(&sent(&mut pair, 0)));
     assert_eq!(pair.world.refused("allocation_bandwidth"), 1);
     // The other has its own.
-    assert!((64..=66).contains(&sent(&mut pair, 1)));
+    assert!((61..=63).contains(&sent(&mut pair, 1)));
     pair.world.passes(10);
-    assert!((64..=130).contains(&sent(&mut pair, 0)));
+    assert!((61..=125).contains(&sent(&mut pair, 0)));
+}
+
+#[test]
+fn packets_with_nothing_in_them_are_not_free() {
+    let mut pair = Pair::permitted();
+    let peer = pair.relayed[1];
+    assert_eq!(pair.world.bind(&mut pair.clients[0], 0x4000, peer), None);
+    let sent = (0..10_000).filter(|_| pair.send_over(0, 0x4000, &[]).is_some());
+    // 64 kB of headers.
+    assert!((1_333..=1_335).contains(&sent.count()));
+    assert!(pair.world.refused("allocation_bandwidth") > 8_000);
 }
 
 #[test]
@@ -204,7 +215,8 @@ fn all_together_send_only_so_much() {
         assert_eq!(pair.permit(from), None);
     }
     let sent = (0..1_000).filter(|n| pair.send(n % 2, &[0; 100]).is_some());
-    assert!((100..=102).contains(&sent.count()));
+    // 10 kB a second with their headers, after one second's at once.
+    assert!((67..=69).contains(&sent.count()));
     assert!(pair.world.refused("total_bandwidth") > 800);
     assert_eq!(pair.world.refused("allocation_bandwidth"), 0);
 }
