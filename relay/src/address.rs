@@ -141,14 +141,50 @@ struct Usage {
 /// Connections that an address may have beyond its sockets, for requests that come one by one.
 const SPARE_CONNECTIONS: u32 = 100;
 
-/// Above this many addresses the idle ones are forgotten at once, not only now and then.
+/// Above this many addresses the idle ones are forgotten at once, not only now and then. What is left
+/// has to double until they are looked for again, as that looks at all.
 const SWEEP_ABOVE: usize = 10_000;
 
 /// What each address is using.
 #[derive(Debug)]
 pub struct AddressTable {
     limits: AddressLimits,
-    usage: Mutex<HashMap<AddressKey, Usage>>,
+    usages: Mutex<Usages>,
+}
+
+#[derive(Debug)]
+struct Usages {
+    by_address: HashMap<AddressKey, Usage>,
+    /// With so many the next sweep is due.
+    sweep_at: usize,
+}
+
+impl Usages {
+    fn of(&mut self, address: AddressKey) -> &mut Usage {
+        self.by_address.entry(address).or_default()
+    }
+
+    /// The same, after a sweep if that is due.
+    fn of_any(&mut self, address: AddressKey, now: Timestamp) -> &mut Usage {
+        if self.by_address.len() >= self.sweep_at && !self.by_address.contains_key(&address) {
+            self.sweep(now);
+        }
+        self.of(address)
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        self.by_address.retain(|_, usage| !usage.is_idle(now));
+        self.by_address.shrink_to(1_024);
+        self.sweep_at = SWEEP_ABOVE.max(2 * self.by_address.len());
+    }
+}
+
+impl Usage {
+    /// Whether nothing about this address matters any more.
+    fn is_idle(&self, now: Timestamp) -> bool {
+        let is_there = self.sockets > 0 || self.connections > 0;
+        !is_there && self.sessions.is_idle(now) && self.requests.is_idle(now)
+    }
 }
 
 impl AddressTable {
@@ -156,30 +192,25 @@ impl AddressTable {
     pub fn new(limits: AddressLimits) -> Arc<Self> {
         Arc::new(Self {
             limits,
-            usage: Mutex::default(),
+            usages: Mutex::new(Usages {
+                by_address: HashMap::new(),
+                sweep_at: SWEEP_ABOVE,
+            }),
         })
     }
 
     /// Counts a request, or says in how many milliseconds one will be allowed.
     pub fn request(&self, address: AddressKey, now: Timestamp) -> Result<(), u64> {
-        let mut usage = self.usage();
-        if usage.len() > SWEEP_ABOVE && !usage.contains_key(&address) {
-            sweep(&mut usage, now);
-        }
-        usage
-            .entry(address)
-            .or_default()
-            .requests
-            .check(&self.limits.requests, now)
+        let mut usages = self.usages();
+        let requests = &mut usages.of_any(address, now).requests;
+        requests.check(&self.limits.requests, now)
     }
 
     /// Counts a new session, or says in how many milliseconds one will be allowed.
     pub fn session(&self, address: AddressKey, now: Timestamp) -> Result<(), u64> {
-        self.usage()
-            .entry(address)
-            .or_default()
-            .sessions
-            .check(&self.limits.sessions, now)
+        let mut usages = self.usages();
+        let sessions = &mut usages.of(address).sessions;
+        sessions.check(&self.limits.sessions, now)
     }
 
     /// Counts a socket for as long as the permit lives; `None` when there are too many.
@@ -198,7 +229,7 @@ impl AddressTable {
 
     /// Forgets addresses about which nothing matters any more.
     pub fn sweep(&self, now: Timestamp) {
-        sweep(&mut self.usage(), now);
+        self.usages().sweep(now);
     }
 
     fn permit(
@@ -207,13 +238,13 @@ impl AddressTable {
         kind: Kind,
         limit: u32,
     ) -> Option<AddressPermit> {
-        let mut usage = self.usage();
-        let count = kind.of(usage.entry(address).or_default());
+        let mut usages = self.usages();
+        let count = kind.of(usages.of(address));
         if *count >= limit {
             return None;
         }
         *count += 1;
-        drop(usage);
+        drop(usages);
         Some(AddressPermit {
             table: Arc::clone(self),
             address,
@@ -221,17 +252,10 @@ impl AddressTable {
         })
     }
 
-    fn usage(&self) -> MutexGuard<'_, HashMap<AddressKey, Usage>> {
+    fn usages(&self) -> MutexGuard<'_, Usages> {
         // Nothing that runs under this lock can panic halfway through a change.
-        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+        self.usages.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn sweep(usage: &mut HashMap<AddressKey, Usage>, now: Timestamp) {
-    usage.retain(|_, u| {
-        u.sockets > 0 || u.connections > 0 || !u.sessions.is_idle(now) || !u.requests.is_idle(now)
-    });
-    usage.shrink_to(1_024);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -259,7 +283,7 @@ pub struct AddressPermit {
 
 impl Drop for AddressPermit {
     fn drop(&mut self) {
-        if let Some(usage) = self.table.usage().get_mut(&self.address) {
+        if let Some(usage) = self.table.usages().by_address.get_mut(&self.address) {
             *self.kind.of(usage) -= 1;
         }
     }
@@ -345,8 +369,38 @@ mod tests {
         drop(permits);
         assert!(table.socket(one).is_some());
         table.sweep(now);
-        assert_eq!(table.usage().len(), 2);
+        assert_eq!(table.usages().by_address.len(), 2);
         table.sweep(now + 2 * second);
-        assert_eq!(table.usage().len(), 0);
+        assert_eq!(table.usages().by_address.len(), 0);
+    }
+
+    /// Each sweep looks at all under a lock that everyone waits for.
+    #[test]
+    fn a_crowd_that_stays_is_not_swept_for_each_newcomer() {
+        let table = AddressTable::new(AddressLimits {
+            sessions: Quota::per_window(60, Duration::from_secs(60), 2),
+            requests: Quota::per_window(100, Duration::from_secs(1), 100),
+            sockets: 2,
+        });
+        let now = Timestamp::from_millis(1_000_000);
+        let crowd = 3 * SWEEP_ABOVE;
+        let address = |n: usize| AddressKey::from(IpAddr::from((n as u32).to_be_bytes()));
+        let mut sweeps = 0;
+        let mut permits = Vec::new();
+        for n in 0..crowd {
+            let before = table.usages().sweep_at;
+            assert_eq!(table.request(address(n), now), Ok(()));
+            permits.push(table.socket(address(n)).unwrap());
+            sweeps += usize::from(table.usages().sweep_at != before);
+        }
+        assert_eq!(sweeps, 2, "at 10,000 and 20,000");
+        assert_eq!(table.usages().by_address.len(), crowd);
+        // Once they have gone, the next newcomer too many has them forgotten.
+        drop(permits);
+        let later = now + Duration::from_secs(2);
+        for n in 0..SWEEP_ABOVE + 1 {
+            assert_eq!(table.request(address(crowd + n), later), Ok(()));
+        }
+        assert_eq!(table.usages().by_address.len(), SWEEP_ABOVE + 1);
     }
 }
