@@ -6,7 +6,7 @@ use std::{fmt, fs, io, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -21,7 +21,7 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use crate::{
-    http::{App, Failure},
+    http::{App, Failure, read_body},
     moderation::{
         bans::{Ban, BanId, BannedBy},
         cell::Cell5,
@@ -257,8 +257,11 @@ impl BanOrder {
     }
 }
 
-async fn ban(State(app): State<App>, body: Bytes) -> Result<(StatusCode, Json<BanView>), Failure> {
-    let BanOrder { peer_id, time } = BanOrder::parse(&body)?;
+async fn ban(
+    State(app): State<App>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<BanView>), Failure> {
+    let BanOrder { peer_id, time } = BanOrder::parse(&read_body(body)?)?;
     let ban = app.hub.ban(peer_id, time).await?;
     let ban = ban.ok_or_else(|| not_found("Nobody here has that peer_id."))?;
     Ok((StatusCode::CREATED, Json(BanView::from(&ban))))
@@ -321,12 +324,12 @@ impl CloseOrder {
 
 async fn close(
     State(app): State<App>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<ClosureView>), Failure> {
     let CloseOrder {
         cell: geohash,
         time,
-    } = CloseOrder::parse(&body)?;
+    } = CloseOrder::parse(&read_body(body)?)?;
     let closed = app.hub.with(move |room, now| {
         let until = now + time;
         let people = room.close_cell(geohash, until, now)?;
@@ -400,9 +403,9 @@ struct Announced {
 
 async fn announce(
     State(app): State<App>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Announced>), Failure> {
-    let AnnounceOrder { text, time, cell } = AnnounceOrder::parse(&body)?;
+    let AnnounceOrder { text, time, cell } = AnnounceOrder::parse(&read_body(body)?)?;
     let announced = app.hub.with(move |room, now| {
         let (announcement, reached) = room.announce(text, cell, now + time, now);
         Announced {

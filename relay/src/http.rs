@@ -151,6 +151,8 @@ pub fn admin_router(app: App, token: Option<AdminToken>) -> Router {
         .route("/api/ready", get(ready))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(axum::extract::DefaultBodyLimit::max(limits::BODY_MAX_BYTES))
+        .layer(middleware::from_fn(in_time))
         .with_state(app)
 }
 
@@ -162,12 +164,7 @@ async fn gate(State(app): State<App>, mut request: Request, next: Next) -> Respo
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = match admit(&app, &mut request) {
         Err(error) => Failure::from(error).into_response(),
-        Ok(()) => timeout(REQUEST_TIMEOUT, next.run(request))
-            .await
-            .unwrap_or_else(|_| {
-                let message = "The request took too long to arrive; try again.";
-                Failure::from(ApiError::new(ErrorCode::RequestTimeout, message)).into_response()
-            }),
+        Ok(()) => in_time(request, next).await,
     };
     tracing::debug!(
         method = %method,
@@ -177,6 +174,16 @@ async fn gate(State(app): State<App>, mut request: Request, next: Next) -> Respo
         "request"
     );
     response
+}
+
+/// Gives a request and its answer no more than their time.
+async fn in_time(request: Request, next: Next) -> Response {
+    timeout(REQUEST_TIMEOUT, next.run(request))
+        .await
+        .unwrap_or_else(|_| {
+            let message = "The request took too long to arrive; try again.";
+            Failure::from(ApiError::new(ErrorCode::RequestTimeout, message)).into_response()
+        })
 }
 
 fn admit(app: &App, request: &mut Request) -> Result<(), ApiError> {
@@ -398,7 +405,8 @@ fn no_store() -> [(header::HeaderName, &'static str); 1] {
     [(header::CACHE_CONTROL, "no-store")]
 }
 
-fn read_body(body: Result<Bytes, BytesRejection>) -> Result<Bytes, ApiError> {
+/// The body, if it has arrived whole and is not too large.
+pub(crate) fn read_body(body: Result<Bytes, BytesRejection>) -> Result<Bytes, ApiError> {
     body.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let message = format!("A body has at most {} bytes.", limits::BODY_MAX_BYTES);

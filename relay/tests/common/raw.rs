@@ -53,6 +53,13 @@ impl Raw {
         }
     }
 
+    /// Connects to the admin listener and says nothing.
+    pub async fn connect_to_admin(relay: &Relay) -> Self {
+        let address = relay.admin.trim_start_matches("http://");
+        let stream = within("a connection", TcpStream::connect(address)).await;
+        Self::over(stream.unwrap())
+    }
+
     /// Connects and says nothing.
     pub async fn connect(relay: &Relay) -> Self {
         let stream = within("a connection", TcpStream::connect(relay.address))

@@ -11,7 +11,10 @@ use tokio::{
 
 use crate::{
     Bystanders,
-    common::{Closed, Opcode, Person, Raw, Relay, Socket, beside, frame, within, within_time},
+    common::{
+        Closed, Opcode, Person, Raw, Relay, Socket, beside, frame, operator::TOKEN, within,
+        within_time,
+    },
 };
 
 /// Longer than the relay gives anyone to get on with a request.
@@ -134,7 +137,8 @@ async fn drip(mut raw: Raw, bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_byte_a_second_is_too_slow_for_anything() {
-    let relay = Relay::start(&Bystanders::FLAGS);
+    let flags = [&Bystanders::FLAGS[..], &["--admin-token", TOKEN]].concat();
+    let relay = Relay::start(&flags);
     let api = relay.api();
     let mut bystanders = Bystanders::at(&relay, &api, beside(0)).await;
     let head = async {
@@ -145,6 +149,15 @@ async fn a_byte_a_second_is_too_slow_for_anything() {
     let body = async {
         let mut raw = Raw::connect(&relay).await;
         let head = "POST /api/session/create HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n";
+        raw.send(head.as_bytes()).await.unwrap();
+        drip(raw, &[b' '; 100]).await
+    };
+    let admin = async {
+        let mut raw = Raw::connect_to_admin(&relay).await;
+        let head = format!(
+            "POST /api/admin/bans HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\
+             Content-Length: 100\r\n\r\n"
+        );
         raw.send(head.as_bytes()).await.unwrap();
         drip(raw, &[b' '; 100]).await
     };
@@ -159,9 +172,11 @@ async fn a_byte_a_second_is_too_slow_for_anything() {
         let frames = frame(true, Opcode::Ping, b"", Some([0; 4])).repeat(20);
         drip(raw, &frames).await
     };
-    let (_, body, hello, pings) = tokio::join!(head, body, hello, pings);
-    assert!(body.starts_with("HTTP/1.1 408"), "{body}");
-    assert!(body.contains(r#""code":"request_timeout""#), "{body}");
+    let (_, body, admin, hello, pings) = tokio::join!(head, body, admin, hello, pings);
+    for body in [body, admin] {
+        assert!(body.starts_with("HTTP/1.1 408"), "{body}");
+        assert!(body.contains(r#""code":"request_timeout""#), "{body}");
+    }
     // The close frame: its code as two bytes.
     for closed in [hello, pings] {
         assert!(closed.contains("\u{11}8"), "no 4408 in {closed:?}");

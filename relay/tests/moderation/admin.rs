@@ -54,6 +54,16 @@ async fn nobody_decides_without_the_token() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_too_large_is_refused_as_everywhere() {
+    let relay = relay();
+    for path in ["bans", "closures", "announcements"] {
+        let body = json!({ "text": "x".repeat(20_000), "for_s": 60 });
+        let answer = ask(&relay, Method::POST, path, Some(body)).await;
+        answer.expect_error(413, ErrorCode::BodyTooLarge);
+    }
+}
+
+#[tokio::test]
 async fn a_report_is_read_a_person_banned_and_the_ban_lifted() {
     let relay = relay();
     let api = relay.api();
