@@ -340,6 +340,10 @@ async fn upgrade(
     let Ok(ticket) = app.hub.storage().count_socket(address).await else {
         return Err(too_many_sockets(&app));
     };
+    let ticket = ticket.map(|ticket| Counted {
+        ticket: Some(ticket),
+        hub: app.hub.clone(),
+    });
     let edge = app.metrics.edge.clone();
     Ok(upgrade
         // axum's defaults cost 135 KiB per idle socket; frames of a chat need none of it.
@@ -361,7 +365,7 @@ async fn upgrade(
             );
             match ticket {
                 None => serve.await,
-                Some(ticket) => counted(serve, ticket, &app.hub).await,
+                Some(counted) => counted.serve(serve).await,
             }
             edge.connections.decrement(1);
             drop((permit, alive));
@@ -374,18 +378,40 @@ fn too_many_sockets(app: &App) -> Failure {
     ApiError::rate_limited(what, 10_000).into()
 }
 
-/// Serves a socket, and has it count on all relays meanwhile.
-async fn counted(serve: impl Future<Output = ()>, ticket: SocketTicket, hub: &Hub) {
-    let storage = hub.storage();
-    let mut renewals = interval_at(Instant::now() + SOCKET_RENEWAL, SOCKET_RENEWAL);
-    tokio::pin!(serve);
-    loop {
-        tokio::select! {
-            () = &mut serve => break,
-            _ = renewals.tick() => storage.renew_socket(ticket).await,
+/// A socket that counts on all relays, or one that is to be: a client that asks for one may be gone
+/// before it is.
+struct Counted {
+    /// Absent once it counts no longer.
+    ticket: Option<SocketTicket>,
+    hub: Hub,
+}
+
+impl Counted {
+    /// Serves the socket, and has it count meanwhile.
+    async fn serve(mut self, serve: impl Future<Output = ()>) {
+        let mut renewals = interval_at(Instant::now() + SOCKET_RENEWAL, SOCKET_RENEWAL);
+        tokio::pin!(serve);
+        loop {
+            tokio::select! {
+                () = &mut serve => break,
+                _ = renewals.tick() => if let Some(ticket) = self.ticket {
+                    self.hub.storage().renew_socket(ticket).await;
+                },
+            }
+        }
+        if let Some(ticket) = self.ticket.take() {
+            self.hub.storage().release_socket(ticket).await;
         }
     }
-    storage.release_socket(ticket).await;
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let hub = self.hub.clone();
+            tokio::spawn(async move { hub.storage().release_socket(ticket).await });
+        }
+    }
 }
 
 async fn not_found() -> Failure {

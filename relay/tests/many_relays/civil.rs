@@ -216,6 +216,63 @@ async fn reports_on_all_relays_count_and_the_ban_holds_on_all() {
     let mut back = Person::resume_on(socket, bad.created.clone()).await;
     back.locate(beside(0), 500).await;
     back.say("sorry").await;
+    assert_eq!(there.hears().await.text.as_str(), "sorry");
+    let mut later = person_from(&late, "192.0.2.9", "Later").await;
+    assert_eq!(later.locate(beside(0), 500).await.texts(), ["sorry"]);
+}
+
+#[tokio::test]
+async fn a_name_is_changed_no_more_often_on_many_relays_than_on_one() {
+    let relays = relays(2, &[]);
+    let mut fox = person_from(&relays[0], "192.0.2.1", "Fox").await;
+    assert_eq!(fox.rename("Vixen").await, 2);
+    let mut fox = Person::resume(&relays[1], fox.created.clone()).await;
+    assert_eq!(fox.rename("Reynard").await, 1);
+    // Asked of the relay where the session is not.
+    let renamed = relays[0].api().rename(&fox.created, "Tod").await;
+    let renamed: UsernameChanged = renamed.expect(200);
+    assert_eq!(renamed.username_changes_left, 0);
+    let refused = relays[0].api().rename(&fox.created, "Fourth").await;
+    refused.expect_error(409, ErrorCode::UsernameChangesExhausted);
+    for relay in &relays.all {
+        let mut fox = Person::resume(relay, fox.created.clone()).await;
+        let username = Username::parse("Fourth").unwrap();
+        fox.send(&ClientFrame::Rename { username }).await;
+        fox.expect_error(ErrorCode::UsernameChangesExhausted).await;
+    }
+}
+
+/// A client may ask for a socket and be gone before it has one.
+#[tokio::test]
+async fn sockets_that_never_were_are_not_counted_for_long() {
+    let relays = relays(1, &["--sockets-per-address", "3"]);
+    let relay = &relays[0];
+    for _ in 0..20 {
+        let mut raw = Raw::connect(relay).await;
+        let head = format!(
+            "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             X-Forwarded-For: 192.0.2.1\r\n\r\n",
+            relay.address
+        );
+        raw.send(head.as_bytes()).await.unwrap();
+        // Cut off, not closed.
+        raw.stream.set_zero_linger().unwrap();
+        drop(raw);
+    }
+    poll("room for three sockets", async || {
+        let mut sockets = Vec::new();
+        for _ in 0..3 {
+            let mut raw = Raw::connect(relay).await;
+            let headers = [("x-forwarded-for", "192.0.2.1")];
+            if raw.upgrade(relay, &headers).await.status != 101 {
+                return None;
+            }
+            sockets.push(raw);
+        }
+        Some(())
+    })
+    .await;
 }
 
 #[tokio::test]
