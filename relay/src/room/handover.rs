@@ -86,6 +86,10 @@ impl<L: Link> Room<L> {
             .voice
             .map(|_| record.voice_until.unwrap_or(now + VOICE_GRACE));
         session.voice_missed = record.voice_missed;
+        match session.voice {
+            Some(_) => self.in_voice.insert(slot),
+            None => self.in_voice.remove(&slot),
+        };
         let placed = Placed {
             spot: record.spot,
             updated_at: record.updated_at,
@@ -111,9 +115,9 @@ impl<L: Link> Room<L> {
     /// Whether somebody who has just come may have a connection with `peer`. Whoever is here and does
     /// not know of one has been told that it is over.
     fn may_be_connected(&self, slot: Slot, peer: Slot) -> bool {
-        let other = &self.sessions[peer];
+        let (own, other) = (&self.sessions[slot], &self.sessions[peer]);
         let knows = self.is_away(peer) || other.voice_peers.binary_search(&slot).is_ok();
-        other.voice.is_some() && knows
+        own.voice.is_some() && other.voice.is_some() && knows
     }
 
     /// Hands a session over to another relay, where its client is now.
@@ -140,6 +144,8 @@ impl<L: Link> Room<L> {
             return;
         };
         self.sessions.unname(slot);
+        // Their time in voice is for that relay to count.
+        self.in_voice.remove(&slot);
         self.metrics.sessions.set(self.sessions.len() as f64);
         let (Some(mirror), Some((region, _))) = (&mut self.mirror, shared.published) else {
             // Nobody has seen them.
