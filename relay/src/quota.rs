@@ -45,13 +45,20 @@ pub struct Gcra {
 impl Gcra {
     /// Counts one event at `now`, or says in how many milliseconds one will be allowed.
     pub fn check(&mut self, quota: &Quota, now: Timestamp) -> Result<(), u64> {
+        self.check_as(1, quota, now)
+    }
+
+    /// The same for an event that counts as `weight` of them, which is let in when one would be, and
+    /// paid for afterwards.
+    pub fn check_as(&mut self, weight: u64, quota: &Quota, now: Timestamp) -> Result<(), u64> {
         let now_us = now.as_millis().saturating_mul(1_000);
         let arrival = self.arrival_us.max(now_us);
         let earliest = arrival.saturating_sub(quota.tolerance_us());
         if now_us < earliest {
             return Err((earliest - now_us).div_ceil(1_000));
         }
-        self.arrival_us = arrival.saturating_add(quota.interval_us);
+        let cost_us = quota.interval_us.saturating_mul(weight);
+        self.arrival_us = arrival.saturating_add(cost_us);
         Ok(())
     }
 
@@ -111,6 +118,21 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(gcra.check(&quota, at(100_000)), Ok(()));
         }
+    }
+
+    #[test]
+    fn what_weighs_more_takes_as_much_of_the_quota() {
+        let quota = Quota::per_window(10, Duration::from_secs(1), 20);
+        let mut gcra = Gcra::default();
+        for _ in 0..2 {
+            assert_eq!(gcra.check_as(8, &quota, at(0)), Ok(()));
+        }
+        // The last one may be heavier than what is left …
+        assert_eq!(gcra.check_as(8, &quota, at(0)), Ok(()));
+        // … and takes the longer until there is room for another.
+        assert_eq!(gcra.check(&quota, at(0)), Err(500));
+        assert_eq!(gcra.check_as(8, &quota, at(499)), Err(1));
+        assert_eq!(gcra.check_as(8, &quota, at(500)), Ok(()));
     }
 
     #[test]

@@ -53,16 +53,30 @@ pub const TYPING_INTERVAL: Duration = Duration::from_secs(3);
 pub const SIGNALS_PER_SECOND: u32 = 50;
 /// … after a burst of this many.
 pub const SIGNALS_BURST: u32 = 200;
+/// Bytes a second that a session's signals may have in all …
+pub const SIGNAL_BYTES_PER_SECOND: u32 = 64 * 1024;
+/// … after so many at once. A whole mesh takes a fifth of that; more would crowd out what else the other
+/// is to be told.
+pub const SIGNAL_BYTES_BURST: u32 = 512 * 1024;
 /// Most bytes of a session description in a signal.
 pub const SDP_MAX_BYTES: usize = 32 * 1024;
 /// Most bytes of an ICE candidate line in a signal. Real ones stay below 300.
 pub const CANDIDATE_MAX_BYTES: usize = 1_024;
 /// Most bytes of a candidate's `sdp_mid`.
 pub const SDP_MID_MAX_BYTES: usize = 64;
+/// A session may join voice once in this time, as each join is told to everyone in voice around …
+pub const VOICE_JOIN_INTERVAL: Duration = Duration::from_secs(2);
+/// … after a burst of this many.
+pub const VOICE_JOIN_BURST: u32 = 10;
 /// How many people one person connects to in voice (each is a peer-to-peer connection).
 pub const VOICE_MAX_PEERS: u32 = 8;
 /// How long somebody whose socket is lost stays in voice, for their voice needs none.
 pub const VOICE_GRACE: Duration = Duration::from_secs(15);
+
+/// A session may report somebody once in this time …
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(6);
+/// … after a burst of this many.
+pub const REPORT_BURST: u32 = 10;
 
 /// A session ends after this long without any request or open socket.
 pub const SESSION_TTL: Duration = Duration::from_secs(30 * 60);

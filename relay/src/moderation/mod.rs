@@ -163,6 +163,7 @@ impl Moderation {
         self.ticks += 1;
         if self.ticks >= IDLE_SWEEP_TICKS {
             self.ticks = 0;
+            self.reports.sweep_idle(now);
             self.repeats.sweep_floods(now);
             self.gate.sweep_idle(now);
         }

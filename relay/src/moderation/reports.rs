@@ -10,12 +10,19 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::origin::OriginDigest;
+use crate::quota::{Gcra, Quota};
 
-/// At most so many reports are kept, the newest.
+/// At most so many reports are kept, the newest; beyond it those go first that don't count.
 const KEPT_MAX: usize = 10_000;
 
 /// How many reporters of one address count.
 pub const PER_ORIGIN: usize = 2;
+
+/// One address may report so often a minute …
+const PER_MINUTE: u32 = 20;
+/// … after a burst of so many: people around each other often share one address. So it takes a dozen
+/// addresses to fill all that is kept within [`WINDOW`].
+const BURST: u32 = 200;
 
 /// Reports count against somebody for so long, and are kept for so long: as long as what was said.
 pub const WINDOW: Duration = Duration::from_secs(30 * 60);
@@ -48,18 +55,34 @@ struct Voice {
 #[derive(Debug, Default)]
 pub struct Reports {
     kept: VecDeque<Report>,
+    /// How many of them don't count.
+    from_afar: usize,
     /// Who speaks against whom; each reporter once.
     cases: FxHashMap<PeerId, Vec<Voice>>,
+    /// How much each address has reported lately.
+    pace: FxHashMap<OriginDigest, Gcra>,
 }
 
 impl Reports {
+    /// Whether somebody at `origin` may report once more, or in how many milliseconds they may.
+    pub fn may_come(&mut self, origin: OriginDigest, now: Timestamp) -> Result<(), u64> {
+        let quota = Quota::per_window(PER_MINUTE, Duration::from_secs(60), BURST);
+        self.pace.entry(origin).or_default().check(&quota, now)
+    }
+
+    /// Forgets addresses that have reported nothing for a while. Looks at all of them.
+    pub fn sweep_idle(&mut self, now: Timestamp) {
+        self.pace.retain(|_, gcra| !gcra.is_idle(now));
+    }
+
     /// Takes in a report from somebody at `origin`; how many voices now count against the reported.
     pub fn add(&mut self, report: Report, origin: OriginDigest) -> usize {
         self.sweep(report.at);
         if self.kept.len() >= KEPT_MAX {
-            self.drop_oldest();
+            self.make_room();
         }
         self.kept.push_back(report);
+        self.from_afar += usize::from(!report.near);
         if report.near {
             let voices = self.cases.entry(report.reported).or_default();
             match voices.iter_mut().find(|v| v.reporter == report.reporter) {
@@ -104,10 +127,24 @@ impl Reports {
         }
     }
 
+    /// Drops the oldest that does not count, so that nobody is saved from a ban by reports from afar.
+    fn make_room(&mut self) {
+        let mut kept = self.kept.iter();
+        let from_afar = (self.from_afar > 0).then(|| kept.position(|report| !report.near));
+        match from_afar.flatten() {
+            Some(at) => {
+                self.kept.remove(at);
+                self.from_afar -= 1;
+            }
+            None => self.drop_oldest(),
+        }
+    }
+
     fn drop_oldest(&mut self) {
         let Some(old) = self.kept.pop_front() else {
             return;
         };
+        self.from_afar -= usize::from(!old.near);
         if let Some(voices) = self.cases.get_mut(&old.reported) {
             // A later report of the same person keeps the voice.
             voices.retain(|v| v.reporter != old.reporter || v.at > old.at);
@@ -189,7 +226,45 @@ mod tests {
         assert_eq!((reports.iter().count(), reports.voices(&bad)), (2, 2));
         assert_eq!(reports.add(report(people[3], bad, 2_900), origin(3)), 2);
         reports.sweep(Timestamp::from_millis(1_000_000 + 9_000_000));
+        assert_eq!(reports.from_afar, 0);
         assert_eq!((reports.iter().count(), reports.cases.len()), (0, 0));
+    }
+
+    #[test]
+    fn reports_from_afar_push_out_none_that_counts() {
+        let mut reports = Reports::default();
+        let people = people(100);
+        let bad = people[0];
+        reports.add(report(people[1], bad, 0), origin(1));
+        for n in 0..2 * KEPT_MAX {
+            let afar = Report {
+                near: false,
+                ..report(people[2 + n % 50], people[60 + n % 40], 1)
+            };
+            reports.add(afar, origin(2));
+        }
+        assert_eq!(
+            (reports.iter().count(), reports.voices(&bad)),
+            (KEPT_MAX, 1)
+        );
+    }
+
+    #[test]
+    fn an_address_reports_only_so_often_and_others_do_not_notice() {
+        let mut reports = Reports::default();
+        let at = |seconds: u64| Timestamp::from_millis(1_000_000 + 1_000 * seconds);
+        let taken = |reports: &mut Reports, n, now| {
+            let all = (0..1_000).take_while(|_| reports.may_come(origin(n), now).is_ok());
+            all.count()
+        };
+        assert_eq!(taken(&mut reports, 1, at(0)), BURST as usize);
+        assert_eq!(reports.may_come(origin(1), at(0)), Err(3_000));
+        assert_eq!(taken(&mut reports, 2, at(0)), BURST as usize);
+        assert_eq!(taken(&mut reports, 1, at(60)), PER_MINUTE as usize);
+        reports.sweep_idle(at(600));
+        assert_eq!(reports.pace.len(), 1, "one has reported since");
+        reports.sweep_idle(at(660));
+        assert!(reports.pace.is_empty());
     }
 
     #[test]

@@ -136,6 +136,10 @@ pub struct Room<L> {
     location_quota: Quota,
     typing_quota: Quota,
     signal_quota: Quota,
+    /// Of [`voice::SIGNAL_UNIT`] bytes each.
+    signal_bytes_quota: Quota,
+    voice_quota: Quota,
+    report_quota: Quota,
     rng: StdRng,
     metrics: RoomMetrics,
     sessions: Sessions<L>,
@@ -178,6 +182,13 @@ impl<L: Link> Room<L> {
                 Duration::from_secs(1),
                 limits::SIGNALS_BURST,
             ),
+            signal_bytes_quota: Quota::per_window(
+                limits::SIGNAL_BYTES_PER_SECOND / voice::SIGNAL_UNIT,
+                Duration::from_secs(1),
+                limits::SIGNAL_BYTES_BURST / voice::SIGNAL_UNIT,
+            ),
+            voice_quota: Quota::per_interval(limits::VOICE_JOIN_INTERVAL, limits::VOICE_JOIN_BURST),
+            report_quota: Quota::per_interval(limits::REPORT_INTERVAL, limits::REPORT_BURST),
             moderation: Moderation::new(settings.moderation.clone(), &mut rng),
             rng,
             metrics,
@@ -300,10 +311,7 @@ impl<L: Link> Room<L> {
                 peer_id,
                 reason,
                 message_id,
-            } => {
-                self.report(slot, peer_id, reason, message_id, now);
-                Ok(())
-            }
+            } => self.report(slot, peer_id, reason, message_id, now),
             ClientFrame::Ping { nonce } => {
                 self.send(slot, &ServerFrame::Pong { nonce });
                 Ok(())

@@ -186,6 +186,14 @@ impl<L: Link> Room<L> {
         let Some(origin) = self.sessions[slot].origin.as_ref().map(|o| o.digest) else {
             return;
         };
+        let own = session.quotas.reports.check(&self.report_quota, now);
+        if let Err(retry) = own.and_then(|()| self.moderation.reports.may_come(origin, now)) {
+            self.metrics.limited_report.increment(1);
+            return Err(ApiError::rate_limited(
+                "Many reports have come from you or your network",
+                retry,
+            ));
+        }
         let report = Report {
             at: now,
             reporter,

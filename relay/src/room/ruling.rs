@@ -70,11 +70,13 @@ impl<L: Link> Room<L> {
         }
     }
 
-    /// Takes in a report of somebody here, and has it count on all relays.
+    /// Takes in a report of somebody here, and has it count on all relays, if it counts.
     pub(super) fn count_report(&mut self, report: Report, origin: OriginDigest, now: Timestamp) {
         let voices = self.moderation.reports.add(report, origin);
-        let until = report.at + WINDOW;
-        self.rule(What::Reported { report, origin }, until, now);
+        if report.near {
+            let until = report.at + WINDOW;
+            self.rule(What::Reported { report, origin }, until, now);
+        }
         self.judge_reports(&report.reported, voices, now);
     }
 

@@ -46,6 +46,9 @@ pub struct Quotas {
     pub locations: Gcra,
     pub typing: Gcra,
     pub signals: Gcra,
+    pub signal_bytes: Gcra,
+    pub voice_joins: Gcra,
+    pub reports: Gcra,
 }
 
 /// A session with all that a relay knows of it.

@@ -12,9 +12,12 @@ use super::{
     link::Link,
     mirror::Home,
     place::no_location,
-    session::{Slot, VoiceState},
+    session::{Quotas, Slot, VoiceState},
 };
 use crate::store::{Change, wire::Letter};
+
+/// Bytes of signals are counted in units of so many, and each signal as one at least.
+pub(super) const SIGNAL_UNIT: u32 = 1_024;
 
 impl<L: Link> Room<L> {
     /// Lets somebody into voice, or back into it on a new socket: then only they are told of the
@@ -22,6 +25,14 @@ impl<L: Link> Room<L> {
     pub(super) fn voice_join(&mut self, slot: Slot, now: Timestamp) -> Result<(), ApiError> {
         let session = &mut self.sessions[slot];
         let spot = *session.spot().ok_or_else(no_location)?;
+        let joins = &mut session.quotas.voice_joins;
+        if let Err(retry) = joins.check(&self.voice_quota, now) {
+            self.metrics.limited_voice.increment(1);
+            return Err(ApiError::rate_limited(
+                "You are joining voice too often",
+                retry,
+            ));
+        }
         let peer_id = session.peer_id;
         let again = session.voice.is_some();
         session.voice.get_or_insert_default();
@@ -126,7 +137,17 @@ impl<L: Link> Room<L> {
         now: Timestamp,
     ) -> Result<(), ApiError> {
         let session = &mut self.sessions[slot];
-        if let Err(retry) = session.quotas.signals.check(&self.signal_quota, now) {
+        let units = data.size().div_ceil(SIGNAL_UNIT as usize).max(1) as u64;
+        let Quotas {
+            signals,
+            signal_bytes,
+            ..
+        } = &mut session.quotas;
+        let bytes = &self.signal_bytes_quota;
+        let counted = signals
+            .check(&self.signal_quota, now)
+            .and_then(|()| signal_bytes.check_as(units, bytes, now));
+        if let Err(retry) = counted {
             self.metrics.limited_signal.increment(1);
             return Err(ApiError::rate_limited(
                 "You are sending signals too fast",

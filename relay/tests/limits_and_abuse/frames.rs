@@ -234,6 +234,42 @@ async fn floods_of_anything_disturb_nobody() {
             None,
             frames(Opcode::Text, br#"{"type":"voice_join"}"#),
         ),
+        (
+            "muting",
+            None,
+            [true, false]
+                .map(|muted| ClientFrame::VoiceState {
+                    muted,
+                    deafened: false,
+                })
+                .map(|state| frame(true, Opcode::Text, state.to_json().as_bytes(), MASK))
+                .concat()
+                .repeat(250),
+        ),
+        (
+            "names",
+            None,
+            frames(
+                Opcode::Text,
+                br#"{"type":"rename","username":"Somebody else"}"#,
+            ),
+        ),
+        (
+            "reports",
+            None,
+            frames(
+                Opcode::Text,
+                br#"{"type":"report","peer_id":"00000000000000000000000000","reason":"spam"}"#,
+            ),
+        ),
+        (
+            "signals",
+            None,
+            frames(
+                Opcode::Text,
+                br#"{"type":"signal","to":"00000000000000000000000000","data":{"kind":"bye"}}"#,
+            ),
+        ),
     ] {
         println!("{what}");
         let mut flooder = Person::at(&relay, &api, "Mallory", beside(0), 500).await;

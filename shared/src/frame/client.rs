@@ -150,6 +150,17 @@ pub enum SdpType {
 }
 
 impl SignalData {
+    /// How many bytes of text there are in it.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Description { sdp, .. } => sdp.len(),
+            Self::Candidate {
+                candidate, sdp_mid, ..
+            } => candidate.len() + sdp_mid.as_ref().map_or(0, String::len),
+            Self::Bye => 0,
+        }
+    }
+
     fn fits(&self) -> bool {
         match self {
             Self::Description { sdp, .. } => sdp.len() <= SDP_MAX_BYTES,

@@ -138,6 +138,30 @@ fn reports_from_afar_from_one_address_and_of_oneself_ban_nobody() {
 }
 
 #[test]
+fn a_flood_of_reports_saves_nobody_from_those_of_others() {
+    let mut room = room_with(settings(|s| s.report_threshold = 3));
+    let mut people = crowd(&mut room, 4);
+    let bad = people.pop().unwrap();
+    for by in &mut people[..2] {
+        report(&mut room, by, bad.peer_id, at(1));
+    }
+    // A friend of theirs reports whoever there is and whoever there is not.
+    let mut friend = TestClient::from(&mut room, 50, at(2));
+    friend.locate(&mut room, here(), 500, at(2));
+    let mut rng = StdRng::seed_from_u64(1);
+    for n in 0..12_000 {
+        let whom = PeerId::random(&mut rng);
+        report(&mut room, &mut friend, whom, at(2 + n / 100));
+    }
+    assert_eq!(friend.errors.len(), 12_000 - 10);
+    let (code, retry) = friend.errors[0];
+    assert_eq!((code, retry), (ErrorCode::RateLimited, Some(6_000)));
+    assert_eq!(room.reported(at(200)).len(), 12);
+    report(&mut room, &mut people[2], bad.peer_id, at(200));
+    assert_eq!(closed(&bad), Some(CloseCode::Banned));
+}
+
+#[test]
 fn a_threshold_of_zero_leaves_it_to_the_operator() {
     let mut room = room_with(settings(|s| s.report_threshold = 0));
     let mut people = crowd(&mut room, 20);

@@ -2,6 +2,74 @@
 
 use super::*;
 
+/// Each join and each leave is told to everyone in voice around, so one person must not be able to have
+/// a crowd told of hundreds a second.
+#[test]
+fn whoever_joins_and_leaves_again_and_again_is_held_back() {
+    let mut room = room_with(RoomSettings::default());
+    let mut people = [0, 1].map(|_| {
+        let mut client = TestClient::new(&mut room, at(0));
+        client.locate(&mut room, square(), 500, at(0));
+        client
+    });
+    let [restless, other] = &mut people;
+    other.send(&mut room, ClientFrame::VoiceJoin, at(0));
+    for _ in 0..100 {
+        restless.send(&mut room, ClientFrame::VoiceJoin, at(1));
+        restless.send(&mut room, ClientFrame::VoiceLeave, at(1));
+        restless.voice_peers.clear();
+    }
+    assert_eq!(restless.errors, [(ErrorCode::RateLimited, Some(2_000)); 90]);
+    let inbox = other.link.0.borrow();
+    let told = inbox.frames.iter().filter(|frame| {
+        matches!(
+            frame,
+            ServerFrame::VoicePeer { .. } | ServerFrame::VoicePeerLeft { .. }
+        )
+    });
+    assert_eq!(told.count(), 20);
+    drop(inbox);
+    // Two seconds later they can again.
+    restless.send(&mut room, ClientFrame::VoiceJoin, at(3));
+    assert_eq!(restless.errors.len(), 90);
+    assert_eq!(restless.voice_peers.len(), 1);
+}
+
+/// Two hundred of the largest descriptions at once would be more than may wait for anybody.
+#[test]
+fn large_signals_take_up_only_so_much_of_somebodys_time() {
+    let mut room = room_with(RoomSettings::default());
+    let [mut loud, mut other] = [0, 1].map(|_| {
+        let mut client = TestClient::new(&mut room, at(0));
+        client.locate(&mut room, square(), 500, at(0));
+        client.send(&mut room, ClientFrame::VoiceJoin, at(0));
+        client
+    });
+    other.read();
+    let mut send = |sdp: String, now| {
+        let data = SignalData::Description {
+            sdp_type: neartalk_shared::frame::SdpType::Offer,
+            sdp,
+        };
+        let to = other.peer_id;
+        loud.send(&mut room, ClientFrame::Signal { to, data }, now);
+        let frames = std::mem::take(&mut other.link.0.borrow_mut().frames);
+        let refused = loud.errors.pop().map(|(code, _)| code);
+        assert!(refused.is_none_or(|code| code == ErrorCode::RateLimited));
+        assert_eq!(frames.is_empty(), refused.is_some());
+        frames.len()
+    };
+    let large = || "x".repeat(limits::SDP_MAX_BYTES);
+    let told: usize = (0..200).map(|_| send(large(), at(1))).sum();
+    assert_eq!(told, 16);
+    // 64 KiB a second.
+    let later: usize = (0..100).map(|n| send(large(), at(1 + n / 10))).sum();
+    assert_eq!(later, 18);
+    // A mesh with eight people, and the largest that a browser offers, is nothing.
+    let mesh: usize = (0..100).map(|_| send("x".repeat(1_024), at(60))).sum();
+    assert_eq!(mesh, 100);
+}
+
 /// Who should be connected with whom in voice.
 #[derive(Debug, Default)]
 pub struct Calls {
