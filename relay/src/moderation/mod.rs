@@ -24,7 +24,7 @@ use self::{
     cell::Cell5,
     gate::{Gate, GateSettings, ProofPolicy},
     notices::Notices,
-    origin::{DayKey, KeyRing, Origin},
+    origin::{DayKey, KeyRing, Origin, OriginDigest},
     repeats::{RepeatLimits, Repeats, TooMuch},
     reports::Reports,
     rulings::Rulings,
@@ -139,6 +139,18 @@ impl Moderation {
             }
             Unwelcome::TooMuch(too_much)
         })
+    }
+
+    /// Counts what another relay has passed on in `cell`, from `origin` if that is known.
+    pub fn overhear(
+        &mut self,
+        text: &str,
+        cell: Cell5,
+        origin: Option<OriginDigest>,
+        sent_at: Timestamp,
+        now: Timestamp,
+    ) {
+        self.repeats.overhear(text, cell, origin, sent_at, now);
     }
 
     /// Whether somebody may be called `name`.

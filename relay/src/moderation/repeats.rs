@@ -1,6 +1,9 @@
 //! The same words again and again: from one address, or from many that take turns.
 //!
 //! Only a keyed hash of what was said is remembered, and only for [`WINDOW`].
+//!
+//! Of relays that are one, each hears all that is said in the cells that its own people are in. So each
+//! counts what the others have passed on as if it had itself, and asks nobody.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::RandomState},
@@ -47,9 +50,11 @@ pub enum TooMuch {
     Flood(u64),
 }
 
+/// A text that was passed on.
 #[derive(Debug, Default)]
 struct Said {
-    by: Vec<OriginDigest>,
+    /// Until when each time counts, and whose it was, as far as that is known.
+    by: Vec<(Timestamp, Option<OriginDigest>)>,
 }
 
 /// What was said lately, by its hash.
@@ -85,11 +90,10 @@ impl Repeats {
     ) -> Result<(), TooMuch> {
         self.sweep(now);
         let limits = self.limits;
-        let key = (limits.per_address > 0 || limits.per_cell > 0)
-            .then(|| self.key(&fold(text), cell))
-            .flatten();
+        let key = self.key(text, cell);
         if let Some(said) = key.and_then(|key| self.texts.get(&key)) {
-            let own = said.by.iter().filter(|by| **by == origin).count();
+            let own = said.by.iter().filter(|(_, by)| *by == Some(origin));
+            let own = own.count();
             if limits.per_address > 0 && own >= limits.per_address as usize {
                 return Err(TooMuch::SameFromOne);
             }
@@ -97,20 +101,61 @@ impl Repeats {
                 return Err(TooMuch::SameFromMany);
             }
         }
-        if limits.messages_per_address > 0 {
-            let n = limits.messages_per_address;
-            let quota = Quota::per_window(n, FLOOD_WINDOW, n);
-            let messages = self.floods.entry((cell, origin)).or_default();
-            messages.check(&quota, now).map_err(TooMuch::Flood)?;
-        }
+        self.count(cell, origin, now).map_err(TooMuch::Flood)?;
         if let Some(key) = key {
-            self.texts.entry(key).or_default().by.push(origin);
-            self.order.push_back((now + WINDOW, key));
-            if self.order.len() > REMEMBERED_MAX {
-                self.forget_oldest();
-            }
+            self.remember(key, Some(origin), now + WINDOW);
         }
         Ok(())
+    }
+
+    /// Counts something that another relay has passed on.
+    pub fn overhear(
+        &mut self,
+        text: &str,
+        cell: Cell5,
+        origin: Option<OriginDigest>,
+        sent_at: Timestamp,
+        now: Timestamp,
+    ) {
+        // Relays' clocks differ.
+        let sent_at = sent_at.min(now);
+        if sent_at + WINDOW <= now {
+            return;
+        }
+        if let Some(origin) = origin {
+            // It was said, be it too much; so the next one is.
+            let _ = self.count(cell, origin, now);
+        }
+        if let Some(key) = self.key(text, cell) {
+            self.remember(key, origin, sent_at + WINDOW);
+        }
+    }
+
+    /// Counts a message of an address, or says in how many milliseconds it may say one.
+    fn count(&mut self, cell: Cell5, origin: OriginDigest, now: Timestamp) -> Result<(), u64> {
+        let n = self.limits.messages_per_address;
+        if n == 0 {
+            return Ok(());
+        }
+        let quota = Quota::per_window(n, FLOOD_WINDOW, n);
+        self.floods
+            .entry((cell, origin))
+            .or_default()
+            .check(&quota, now)
+    }
+
+    fn remember(&mut self, key: u64, origin: Option<OriginDigest>, until: Timestamp) {
+        let said = self.texts.entry(key).or_default();
+        said.by.push((until, origin));
+        // What comes from others may come late.
+        let at = match self.order.back() {
+            Some(&(last, _)) if last > until => self.order.partition_point(|&(at, _)| at <= until),
+            _ => self.order.len(),
+        };
+        self.order.insert(at, (until, key));
+        if self.order.len() > REMEMBERED_MAX {
+            self.forget_oldest();
+        }
     }
 
     /// Forgets what is old.
@@ -125,18 +170,24 @@ impl Repeats {
         self.floods.retain(|_, messages| !messages.is_idle(now));
     }
 
-    /// Letters and digits only, so that other dots and dashes are the same text.
-    fn key(&self, folded: &str, cell: Cell5) -> Option<u64> {
+    /// What a text is known by, if it counts at all. Of letters and digits only, so that other dots and
+    /// dashes are the same text.
+    fn key(&self, text: &str, cell: Cell5) -> Option<u64> {
+        if self.limits.per_address == 0 && self.limits.per_cell == 0 {
+            return None;
+        }
+        let folded = fold(text);
         let text: String = folded.chars().filter(|c| c.is_alphanumeric()).collect();
         (text.chars().count() >= SHORTEST).then(|| self.hasher.hash_one((cell, text)))
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((_, key)) = self.order.pop_front()
+        if let Some((until, key)) = self.order.pop_front()
             && let Some(said) = self.texts.get_mut(&key)
         {
-            // The first is the oldest.
-            said.by.remove(0);
+            if let Some(at) = said.by.iter().position(|&(at, _)| at == until) {
+                said.by.remove(at);
+            }
             if said.by.is_empty() {
                 self.texts.remove(&key);
             }
@@ -223,6 +274,40 @@ mod tests {
             repeats.check("Join my channel", here, from(50), at(600)),
             Ok(())
         );
+    }
+
+    #[test]
+    fn what_other_relays_have_passed_on_counts_as_well() {
+        let mut repeats = Repeats::new(LIMITS);
+        let here = cell("u33db");
+        let text = "Buy my coins now";
+        // One was said long ago, one comes late, and of one it is not known who has said it.
+        repeats.overhear(text, here, Some(from(1)), at(0), at(600));
+        repeats.overhear(text, here, Some(from(1)), at(500), at(600));
+        repeats.overhear(text, here, None, at(100), at(600));
+        repeats.overhear(text, here, Some(from(1)), at(700), at(600));
+        assert_eq!(repeats.order.len(), 3);
+        assert!(repeats.order.iter().is_sorted());
+        assert_eq!(repeats.check(text, here, from(1), at(600)), Ok(()));
+        let again =
+            |repeats: &mut Repeats, who, when| repeats.check(text, here, from(who), at(when));
+        assert_eq!(again(&mut repeats, 1, 601), Err(TooMuch::SameFromOne));
+        assert_eq!(again(&mut repeats, 2, 602), Ok(()));
+        assert_eq!(again(&mut repeats, 3, 603), Err(TooMuch::SameFromMany));
+        // Each for ten minutes from when it was said.
+        assert_eq!(again(&mut repeats, 3, 699), Err(TooMuch::SameFromMany));
+        assert_eq!(again(&mut repeats, 3, 700), Ok(()));
+        assert_eq!(again(&mut repeats, 1, 1_099), Err(TooMuch::SameFromOne));
+        assert_eq!(again(&mut repeats, 1, 1_100), Ok(()));
+        repeats.sweep(at(2_000));
+        assert!(repeats.texts.is_empty() && repeats.order.is_empty());
+        for _ in 0..30 {
+            repeats.overhear("hi", here, Some(from(7)), at(2_000), at(2_000));
+        }
+        assert!(matches!(
+            repeats.check("hi", here, from(7), at(2_000)),
+            Err(TooMuch::Flood(_))
+        ));
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl<L: Link> Room<L> {
         self.metrics.deliveries.increment(u64::from(reached));
         self.metrics.store_write.increment(1);
         // Whoever is told that it is sent must be able to rely on it.
-        let answered_later = self.share_message(&said, &spot);
+        let answered_later = self.share_message(slot, &said, &spot);
         let sent = sent(&said);
         if let Some(tally) = &mut self.tally {
             tally.figures.message(&spot);

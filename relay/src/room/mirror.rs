@@ -14,7 +14,7 @@ use super::{Room, history::Said, link::Link, session::Slot};
 use crate::store::{
     Change,
     region::Region,
-    wire::{Event, NodeId, Presence, SessionKey, Stamp},
+    wire::{Event, NodeId, Presence, SessionKey, Stamp, Utterance},
 };
 
 /// For how long news of somebody who is gone is known to be old.
@@ -284,12 +284,17 @@ impl<L: Link> Room<L> {
     }
 
     /// Keeps a message for others to get. Whether its sender is answered once they have it.
-    pub(super) fn share_message(&mut self, said: &Said, spot: &Spot) -> bool {
+    pub(super) fn share_message(&mut self, slot: Slot, said: &Said, spot: &Spot) -> bool {
         let Some(mirror) = &mut self.mirror else {
             return false;
         };
         let region = Region::containing(spot.centre());
         mirror.unstored.insert(said.id, false);
+        let origin = self.sessions[slot].origin.as_ref();
+        let utterance = Utterance {
+            origin: origin.map(|origin| origin.digest),
+            ..said.at_spot(spot)
+        };
         mirror
             .changes
             .push(Change::Said(region, Box::new(said.at_spot(spot))));

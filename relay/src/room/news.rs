@@ -14,10 +14,13 @@ use super::{
     mirror::Home,
     session::{Placed, Slot},
 };
-use crate::store::{
-    Change, News,
-    region::Region,
-    wire::{Event, Letter, NodeId, Presence, Stamp, Utterance},
+use crate::{
+    moderation::cell::Cell5,
+    store::{
+        Change, News,
+        region::Region,
+        wire::{Event, Letter, NodeId, Presence, Stamp, Utterance},
+    },
 };
 
 impl<L: Link> Room<L> {
@@ -249,6 +252,13 @@ impl<L: Link> Room<L> {
             return;
         }
         let spot = utterance.spot;
+        self.moderation.overhear(
+            utterance.text.as_str(),
+            Cell5::of(&spot),
+            utterance.origin,
+            utterance.sent_at,
+            now,
+        );
         let said = Said {
             id: utterance.id,
             from: utterance.from,

@@ -171,6 +171,7 @@ impl Said {
             expires_at: self.expires_at,
             reached: self.reached,
             spot: *spot,
+            origin: None,
         }
     }
 }

@@ -16,6 +16,7 @@ use super::region::Region;
 use crate::{
     moderation::{
         bans::{Ban, BanId},
+        origin::OriginDigest,
         rulings::{Ruling, written_ban},
     },
     quota::{Gcra, SlidingWindow},
@@ -187,6 +188,10 @@ pub struct Utterance {
     pub reached: u32,
     #[serde(with = "spot")]
     pub spot: Spot,
+    /// Where whoever said it comes from, for relays that count how often the same is said. They hear it
+    /// once, as it is said; it is not kept with the message.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub origin: Option<OriginDigest>,
 }
 
 /// What happens in a region.

@@ -157,7 +157,11 @@ impl Town {
     fn keep(&mut self, region: Region, utterance: &Utterance) {
         let messages = self.messages.entry(region).or_default();
         if messages.iter().all(|message| message.id != utterance.id) {
-            messages.push(utterance.clone());
+            let origin = None;
+            messages.push(Utterance {
+                origin,
+                ..utterance.clone()
+            });
         }
     }
 

@@ -169,10 +169,14 @@ impl Writer {
                 self.publish(batch, region, &gone);
             }
             Change::HandedOver(region, peer_id) => self.remove(batch, region, peer_id),
-            Change::Said(region, utterance) => {
-                let id = utterance.id;
-                batch.said.push(id);
+            Change::Roster(region, people) => {
+                self.publish(batch, region, &Event::Roster { people });
+            }
+            Change::Said(region, mut utterance) => {
+                batch.said.push(utterance.id);
+                let origin = utterance.origin.take();
                 self.keep(batch, region, &utterance, now);
+                utterance.origin = origin;
                 self.publish(batch, region, &Event::Said(*utterance));
             }
             Change::Keep(region, utterance) => self.keep(batch, region, &utterance, now),
