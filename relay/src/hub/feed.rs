@@ -39,8 +39,9 @@ impl Feed {
     }
 
     /// See `Room::republish`. What there is to tell is on its way to the store when this returns.
-    pub async fn republish(&self) -> Vec<Region> {
-        self.request(Input::Republish).await.unwrap_or_default()
+    pub async fn republish(&self, known: Vec<Region>) -> Vec<Region> {
+        let regions = self.request(|reply| Input::Republish(known, reply));
+        regions.await.unwrap_or_default()
     }
 
     /// Does what another relay asks for. `attend` is as `Storage::attend`.

@@ -89,7 +89,7 @@ enum Input {
     Release(SessionKey, NodeId, oneshot::Sender<Option<SessionRecord>>),
     IdOf(SessionKey, oneshot::Sender<Option<SessionId>>),
     OwnSessions(oneshot::Sender<Vec<(SessionKey, Stamp)>>),
-    Republish(oneshot::Sender<Vec<Region>>),
+    Republish(Vec<Region>, oneshot::Sender<Vec<Region>>),
     HandOver(oneshot::Sender<()>),
 }
 
@@ -469,8 +469,8 @@ fn handle(
             store(room, storage, now);
             let _ = reply.send(());
         }
-        Input::Republish(reply) => {
-            let regions = room.republish(now);
+        Input::Republish(known, reply) => {
+            let regions = room.republish(&known, now);
             store(room, storage, now);
             drop(reply.send(regions));
         }

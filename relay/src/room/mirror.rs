@@ -183,9 +183,9 @@ impl<L: Link> Room<L> {
             .collect()
     }
 
-    /// Tells the store everything again, as it may have lost it; the answer is the regions around
-    /// people here.
-    pub fn republish(&mut self, now: Timestamp) -> Vec<Region> {
+    /// Tells the store everything again, as it may have lost it, and others who is still here: in
+    /// `known`, the regions in which somebody may have been. The answer is the regions around people here.
+    pub fn republish(&mut self, known: &[Region], now: Timestamp) -> Vec<Region> {
         let Some(mirror) = &mut self.mirror else {
             return Vec::new();
         };
@@ -195,6 +195,7 @@ impl<L: Link> Room<L> {
             self.insist(slot);
             self.write_record(slot, now);
         }
+        self.tell_rosters(known);
         self.repeat_rulings();
         let Some(mirror) = &mut self.mirror else {
             return Vec::new();
@@ -211,6 +212,25 @@ impl<L: Link> Room<L> {
                 });
         }
         mirror.regions.keys().copied().collect()
+    }
+
+    /// Tells others who of this relay is in each of these regions, and wherever else somebody is. Whoever
+    /// has gone while nobody could be told is in none.
+    fn tell_rosters(&mut self, known: &[Region]) {
+        let Some(mirror) = &mut self.mirror else {
+            return;
+        };
+        let nobody = known.iter().map(|&region| (region, Vec::new()));
+        let mut rosters: FxHashMap<Region, Vec<PeerId>> = nobody.collect();
+        for &slot in mirror.by_key.values() {
+            let session = &self.sessions[slot];
+            if let Some((region, _)) = session.shared.as_ref().and_then(|s| s.published.as_ref()) {
+                rosters.entry(*region).or_default().push(session.peer_id);
+            }
+        }
+        let rosters = rosters.into_iter();
+        let changes = rosters.map(|(region, people)| Change::Roster(region, people));
+        mirror.changes.extend(changes);
     }
 
     /// Whether somebody is on another relay.
@@ -297,7 +317,7 @@ impl<L: Link> Room<L> {
         };
         mirror
             .changes
-            .push(Change::Said(region, Box::new(said.at_spot(spot))));
+            .push(Change::Said(region, Box::new(utterance)));
         true
     }
 

@@ -95,6 +95,12 @@ impl<L: Link> Room<L> {
                 reason,
                 to,
             } => self.part(peer_id, stamp, reason, to, now),
+            Event::Roster { people } => {
+                let listed: FxHashSet<_> = people.into_iter().collect();
+                self.remove_away_if(LeftReason::Expired, |peer_id, on, in_region, _| {
+                    on == node && in_region == region && !listed.contains(&peer_id)
+                });
+            }
             Event::Said(utterance) => self.overhear(utterance, now),
             Event::Typing { peer_id, spot } => {
                 let frame = Frame::new(&ServerFrame::Typing { peer_id });

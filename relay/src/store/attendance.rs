@@ -106,6 +106,11 @@ impl<W> Attendance<W> {
         open.map(|(&region, _)| region).collect()
     }
 
+    /// All regions that are listened to, or are to be.
+    pub fn all(&self) -> Vec<Region> {
+        self.regions.keys().copied().collect()
+    }
+
     /// Begins anew, with nothing open: these regions are around somebody, others are not. Which
     /// ones are to be opened.
     pub fn restart(&mut self, needed: &[Region], now: Timestamp) -> Vec<Region> {
@@ -118,7 +123,7 @@ impl<W> Attendance<W> {
         for &region in needed {
             self.need(region);
         }
-        self.regions.keys().copied().collect()
+        self.all()
     }
 
     /// Everyone who waits, in vain.

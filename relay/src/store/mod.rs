@@ -58,6 +58,9 @@ pub enum Change {
     },
     /// Somebody in this region is another relay's from now on.
     HandedOver(Region, PeerId),
+    /// These are all people of this relay's in this region; of any others it has been missed that they
+    /// are gone.
+    Roster(Region, Vec<PeerId>),
     /// Something is said in this region. The room wants to know when others have it.
     Said(Region, Box<Utterance>),
     /// Something was said in this region that others may have lost.

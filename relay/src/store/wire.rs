@@ -211,6 +211,11 @@ pub enum Event {
         /// Where they are now, if they have moved.
         to: Option<Region>,
     },
+    /// These are all people who are here on the relay that says so, which has not been heard for a while.
+    Roster {
+        /// Who.
+        people: Vec<PeerId>,
+    },
     /// Somebody says something.
     Said(Utterance),
     /// Somebody is typing.

@@ -299,6 +299,38 @@ async fn sees_none_of(relay: &Relay, names: &[&str]) {
     newcomer.leave().await;
 }
 
+/// The relay that they were on could tell nobody, and is back before others take it for dead.
+#[tokio::test]
+async fn who_leaves_during_a_short_outage_is_gone_for_all_when_it_is_over() {
+    let relays = Relays::start(1, &[]);
+    let whole = &relays[0];
+    let proxy = Proxy::start(relays.redis.address()).await;
+    let cut = Relay::start_with(&format!("redis://{}", proxy.address), &[]);
+    let api = cut.api();
+    let mut owl = Person::at(whole, &whole.api(), "Owl", beside(0), 500).await;
+    let mut fox = Person::at(&cut, &api, "Fox", beside(0), 500).await;
+    let mut elk = Person::at(&cut, &api, "Elk", beside(0), 500).await;
+    for other in [&fox, &elk] {
+        owl.sees(other.id()).await;
+    }
+    proxy.refuse();
+    health(&cut, HealthStatus::Degraded).await;
+    elk.leave().await;
+    fox.misses(elk.id()).await;
+    proxy.restore();
+    health(&cut, HealthStatus::Ok).await;
+    owl.misses(elk.id()).await;
+    assert_eq!(owl.nearby_now(whole).await.count, 1);
+    // Nor does Redis show them to a relay that knows only what it says.
+    let late = Relay::start_with(&relays.redis.url(), &[]);
+    let mut hare = Person::join(&late, &late.api(), "Hare").await;
+    let mut seen = hare.locate(beside(0), 500).await.peers();
+    seen.sort_unstable();
+    let mut there = [fox.id(), owl.id()];
+    there.sort_unstable();
+    assert_eq!(seen, there);
+}
+
 #[tokio::test]
 async fn a_relay_that_is_cut_off_goes_on_alone_and_comes_back() {
     let relays = Relays::start(1, &SHORT_LEASE);

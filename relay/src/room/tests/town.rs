@@ -111,6 +111,9 @@ impl Town {
                 self.publish(at, region, &gone, now);
             }
             Change::HandedOver(region, peer_id) => self.forget(region, node, peer_id),
+            Change::Roster(region, people) => {
+                self.publish(at, region, &Event::Roster { people }, now);
+            }
             Change::Said(region, utterance) => {
                 let id = utterance.id;
                 self.keep(region, &utterance);

@@ -164,6 +164,7 @@ impl Keeper {
         );
         tokio::spawn(pump.run(connection.clone()));
         self.find_lost(&mut connection).await.map_err(say)?;
+        self.withdraw_people(&mut connection).await.map_err(say)?;
         self.agreed.clear();
         self.share_keys(&mut connection).await.map_err(say)?;
         let decided = rulings::read(&mut connection, &self.keys).await;
@@ -174,7 +175,7 @@ impl Keeper {
             state.connection = Some(connection.clone());
             state.generation = self.generation;
         });
-        let needed = self.feed.republish().await;
+        let needed = self.feed.republish(self.attendance.all()).await;
         let (fence, written) = oneshot::channel();
         if let Some(changes) = self.changes.upgrade() {
             // It fails only at the end of the relay.
@@ -262,6 +263,19 @@ impl Keeper {
         }
         self.feed.hear(News::Lost(lost)).await;
         Ok(())
+    }
+
+    /// Has Redis forget whom it knows to be here: who has left while it was away is told to nobody, and
+    /// who has not is told of anew.
+    async fn withdraw_people(&self, connection: &mut Connection) -> RedisResult<()> {
+        let forget = |region: Region| {
+            let mut command = redis::cmd("DEL");
+            command.arg(self.keys.people(region, self.node));
+            (Keys::of_region(region), command)
+        };
+        let regions = self.attendance.all().into_iter();
+        let commands = regions.map(forget).collect();
+        connection.run_all(commands).await.map(drop)
     }
 
     /// Serves until the connection is of no use any more; the answer says why.
