@@ -2,12 +2,13 @@
 
 use std::net::TcpListener;
 
+use neartalk_relay::store::{redis::keys::Keys, region::Region};
 use neartalk_rig::redis::Redis;
-use neartalk_shared::http::HealthStatus;
+use neartalk_shared::{ServerFrame, http::HealthStatus};
 use redis::{Client, Connection};
 
 use crate::{
-    common::{Person, Relay, beside, east, poll},
+    common::{Person, Relay, beside, east, poll, spot},
     outage::health,
 };
 
@@ -105,6 +106,79 @@ async fn a_cluster_does_as_one_server_does() {
         let size: usize = redis::cmd("DBSIZE").query(&mut connect(redis)).unwrap();
         assert!(size > 0, "each server has a part");
     }
+}
+
+/// Moves a slot from one server of a cluster to the next, with what is in it.
+fn move_slot(servers: &[Redis], slot: u16) {
+    let owner = usize::from(slot / (16_384 / servers.len() as u16)).min(servers.len() - 1);
+    let (from, to) = (&servers[owner], &servers[(owner + 1) % servers.len()]);
+    let ask = |redis: &Redis, arguments: &[&str]| {
+        let mut command = redis::cmd("CLUSTER");
+        command.arg(arguments);
+        command
+            .query::<redis::Value>(&mut connect(redis))
+            .unwrap_or_else(|e| panic!("{arguments:?}: {e}"))
+    };
+    let id = |redis: &Redis| -> String {
+        redis::FromRedisValue::from_redis_value(ask(redis, &["MYID"])).unwrap()
+    };
+    let slot = slot.to_string();
+    ask(to, &["SETSLOT", &slot, "IMPORTING", &id(from)]);
+    ask(from, &["SETSLOT", &slot, "MIGRATING", &id(to)]);
+    let keys = ask(from, &["GETKEYSINSLOT", &slot, "1000"]);
+    let keys: Vec<String> = redis::FromRedisValue::from_redis_value(keys).unwrap();
+    let mut migrate = redis::cmd("MIGRATE");
+    migrate.arg("127.0.0.1").arg(to.address().port()).arg("");
+    migrate.arg(0).arg(5_000).arg("KEYS").arg(keys);
+    migrate.exec(&mut connect(from)).unwrap();
+    for redis in [to, from].into_iter().chain(
+        servers
+            .iter()
+            .filter(|redis| redis.address() != from.address() && redis.address() != to.address()),
+    ) {
+        ask(redis, &["SETSLOT", &slot, "NODE", &id(to)]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_cluster_moves_to_another_server_is_heard_there() {
+    let servers = cluster(3).await;
+    let hosts: Vec<_> = servers.iter().map(|s| s.address().to_string()).collect();
+    let url = format!("redis+cluster://{}", hosts.join(","));
+    let relays = [0, 1].map(|_| Relay::start_with(&url, &[]));
+    let mut fox = Person::at(&relays[0], &relays[0].api(), "Fox", beside(0), 500).await;
+    let mut owl = Person::at(&relays[1], &relays[1].api(), "Owl", beside(0), 500).await;
+    fox.sees(owl.id()).await;
+    fox.say("before").await;
+    owl.hears().await;
+    // Where what is said at that place is, and where relays tell each other what concerns them alone.
+    let region = Region::containing(spot(beside(0), 500).centre());
+    let node = neartalk_relay::store::wire::NodeId::parse(&"0".repeat(16)).unwrap();
+    let keys = Keys::new("neartalk".into());
+    for channel in [keys.region_channel(region), keys.node_channel(node)] {
+        let slot: u16 = redis::cmd("CLUSTER")
+            .arg("KEYSLOT")
+            .arg(&channel)
+            .query(&mut connect(&servers[0]))
+            .unwrap();
+        move_slot(&servers, slot);
+        fox.say("after").await;
+        assert_eq!(owl.hears().await.text.as_str(), "after");
+    }
+    for person in [&mut fox, &mut owl] {
+        person.join_voice().await;
+    }
+    fox.meets_in_voice(owl.id()).await;
+    poll("a signal to arrive", async || {
+        fox.signal(owl.id(), neartalk_shared::frame::SignalData::Bye)
+            .await;
+        let told = owl.settle().await;
+        let mut signals = told
+            .iter()
+            .filter(|f| matches!(f, ServerFrame::Signal { .. }));
+        signals.next().map(drop)
+    })
+    .await;
 }
 
 #[tokio::test]

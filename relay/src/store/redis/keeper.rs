@@ -9,6 +9,7 @@ use std::{
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use neartalk_shared::{Timestamp, time::millis};
 use redis::{RedisError, RedisResult};
+use rustc_hash::FxHashMap;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior, interval_at, sleep_until},
@@ -60,6 +61,8 @@ pub(super) struct Keeper {
     feed: Feed,
     up: metrics::Gauge,
     attendance: Attendance<oneshot::Sender<()>>,
+    /// How many subscriptions to each region this relay has ended of which the end has not arrived.
+    closing: FxHashMap<Region, u32>,
     generation: u64,
     /// The keys that addresses are hashed with, by day.
     days: BTreeMap<u64, DayKey>,
@@ -98,6 +101,7 @@ impl Keeper {
             feed,
             up,
             attendance: Attendance::default(),
+            closing: FxHashMap::default(),
             generation: 0,
             days: BTreeMap::new(),
             agreed: BTreeSet::new(),
@@ -143,6 +147,7 @@ impl Keeper {
     /// Opens a connection, and brings Redis and the room up to date with each other.
     async fn connect(&mut self) -> Result<Connection, Reason> {
         self.generation += 1;
+        self.closing.clear();
         let (send, pushes, overflow) = pump::channel();
         let mut connection = self.settings.url.connect(send).await.map_err(say)?;
         self.beat(&mut connection, true).await?;
@@ -300,6 +305,11 @@ impl Keeper {
                     {
                         return reason.into();
                     }
+                    Some(Order::Unheard { generation, region })
+                        if generation == self.generation && !self.has_closed(region) =>
+                    {
+                        return pump::MOVED_AWAY.into();
+                    }
                     Some(order) => self.take(order),
                 },
                 Some(opened) = opening.next(), if !opening.is_empty() => {
@@ -363,8 +373,20 @@ impl Keeper {
                 self.attendance.neglect(region, self.clock.now());
                 Vec::new()
             }
-            Order::Broken { .. } => Vec::new(),
+            Order::Unheard { .. } | Order::Broken { .. } => Vec::new(),
         }
+    }
+
+    /// Whether it is this relay that has ended a subscription to a region. Each counts once.
+    fn has_closed(&mut self, region: Region) -> bool {
+        let Some(count) = self.closing.get_mut(&region) else {
+            return false;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.closing.remove(&region);
+        }
+        true
     }
 
     /// Waits without a connection. Nobody else has to.
@@ -382,7 +404,7 @@ impl Keeper {
                 order = orders.recv() => match order {
                     None => return,
                     // Dropping who waits lets them go on.
-                    Some(Order::Attend(..) | Order::Broken { .. }) => {}
+                    Some(Order::Attend(..) | Order::Unheard { .. } | Order::Broken { .. }) => {}
                     Some(order) => drop(self.take(order)),
                 }
             }
@@ -460,6 +482,9 @@ impl Keeper {
         let closed = self.attendance.due(self.clock.now());
         if closed.is_empty() {
             return Ok(());
+        }
+        for &region in &closed {
+            *self.closing.entry(region).or_default() += 1;
         }
         let channel = |&region: &Region| {
             let channel = self.keys.region_channel(region);

@@ -105,6 +105,8 @@ enum Order {
     Need(Region),
     /// It no longer is.
     Neglect(Region),
+    /// A server has ended the subscription to this region.
+    Unheard { generation: u64, region: Region },
     /// This connection is of no use any more.
     Broken {
         generation: u64,

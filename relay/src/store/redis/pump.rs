@@ -32,6 +32,11 @@ const PUSHES: usize = 65_536;
 /// Requests of other relays that are dealt with at the same time; beyond it they get no answer.
 const REQUESTS: usize = 1_000;
 
+/// Why a connection is given up on which a server has ended a subscription: that of a cluster which no
+/// longer has that channel. The client takes it for the end that it was asked for, and would not listen
+/// where the channel is now.
+pub(super) const MOVED_AWAY: &str = "the Redis cluster has moved what this relay listens to";
+
 /// The near end of a connection's pushes.
 pub(super) struct Pump {
     pub node: NodeId,
@@ -99,6 +104,13 @@ impl Pump {
             match push.kind {
                 PushKind::Disconnection => break,
                 PushKind::SMessage => self.take(push, &connection, &requests).await,
+                PushKind::SUnsubscribe => {
+                    let expected = self.is_expected_end(push).await;
+                    if !expected {
+                        reason = MOVED_AWAY;
+                        break;
+                    }
+                }
                 _ => {}
             }
         }
@@ -109,6 +121,27 @@ impl Pump {
             };
             // The keeper is gone only at the end of the relay.
             let _ = orders.send(broken).await;
+        }
+    }
+
+    /// Takes note of a subscription's end. False when it is one that this relay never ends itself.
+    async fn is_expected_end(&self, push: PushInfo) -> bool {
+        let channel = push.data.into_iter().next();
+        let channel = channel.and_then(|channel| String::from_redis_value(channel).ok());
+        match channel.and_then(|channel| self.keys.read_channel(&channel)) {
+            Some(Channel::Region(region)) => {
+                let unheard = Order::Unheard {
+                    generation: self.generation,
+                    region,
+                };
+                if let Some(orders) = self.orders.upgrade() {
+                    // The keeper is gone only at the end of the relay.
+                    let _ = orders.send(unheard).await;
+                }
+                true
+            }
+            Some(Channel::Node(_) | Channel::Common) => false,
+            None => true,
         }
     }
 
