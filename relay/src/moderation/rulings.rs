@@ -191,9 +191,11 @@ impl Rulings {
         self.all.values()
     }
 
-    /// Whether what somebody said is told to nobody any more.
-    pub fn is_silenced(&self, peer_id: &PeerId) -> bool {
-        self.all.contains_key(&Subject::Silence(*peer_id))
+    /// Whether what somebody said at that time is told to nobody any more. What they say later is: they
+    /// have been let in again.
+    pub fn is_silenced(&self, peer_id: &PeerId, sent_at: Timestamp) -> bool {
+        let known = self.all.get(&Subject::Silence(*peer_id));
+        known.is_some_and(|known| sent_at <= known.at)
     }
 
     /// Whether a ban was lifted.

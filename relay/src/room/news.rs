@@ -253,7 +253,10 @@ impl<L: Link> Room<L> {
         let known = self.history.get(&utterance.id, now).is_some();
         if known
             || utterance.expires_at <= now
-            || self.moderation.rulings.is_silenced(&utterance.from)
+            || self
+                .moderation
+                .rulings
+                .is_silenced(&utterance.from, utterance.sent_at)
         {
             return;
         }

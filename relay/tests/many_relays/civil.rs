@@ -1,9 +1,9 @@
 //! What keeps one relay civil keeps many: limits, reports, bans, closed cells, announcements.
 
 use neartalk_shared::{
-    ClientFrame, ErrorCode, MessageId, ServerFrame,
+    ClientFrame, ErrorCode, MessageId, ServerFrame, Username,
     frame::{LeftReason, ReportReason},
-    http::{CreatedSession, HealthStatus},
+    http::{CreatedSession, HealthStatus, UsernameChanged},
 };
 use redis::Commands;
 use reqwest::Method;
@@ -156,6 +156,43 @@ async fn an_address_has_no_more_sockets_on_many_relays_than_on_one() {
 }
 
 #[tokio::test]
+async fn the_same_words_are_passed_on_no_more_often_by_many_relays_than_by_one() {
+    let relays = relays(2, &[]);
+    let mut fox = person_from(&relays[1], "192.0.2.2", "Fox").await;
+    let mut owl = person_from(&relays[0], "192.0.2.3", "Owl").await;
+    let mut spammers = [
+        person_from(&relays[0], "192.0.2.1", "Magpie").await,
+        person_from(&relays[1], "192.0.2.1", "Magpie").await,
+    ];
+    for spammer in &spammers {
+        fox.sees(spammer.id()).await;
+        owl.sees(spammer.id()).await;
+    }
+    for round in 0..3 {
+        spammers[round % 2].say("Buy my coins now").await;
+        // On both relays.
+        fox.hears().await;
+        owl.hears().await;
+    }
+    for spammer in &mut spammers {
+        let id = MessageId::random();
+        spammer.send_say(id, "buy my COINS, now!").await;
+        spammer.expect_error(ErrorCode::MessageRefused).await;
+        spammer.say("something else").await;
+    }
+    fox.say("Buy my coins now").await;
+    // Redis learns of nobody's address by what they say.
+    let mut connection = relays.connection();
+    let names: Vec<String> = connection.keys("*:message:*").unwrap();
+    assert_eq!(names.len(), 6);
+    for name in names {
+        let kept: String = connection.get(name).unwrap();
+        let kept: Value = serde_json::from_str(&kept).unwrap();
+        assert!(kept.get("text").is_some() && kept.get("origin").is_none());
+    }
+}
+
+#[tokio::test]
 async fn reports_on_all_relays_count_and_the_ban_holds_on_all() {
     let relays = relays(2, &["--report-threshold", "4", "--ban-time", "10m"]);
     let mut bad = person_from(&relays[1], "192.0.2.66", "Badger").await;
@@ -212,9 +249,12 @@ async fn reports_on_all_relays_count_and_the_ban_holds_on_all() {
     for relay in [&relays[0], &relays[1]] {
         admits(relay, "192.0.2.66", 201).await;
     }
+    let mut there = person_from(&relays[1], "192.0.2.8", "Hare").await;
     let socket = socket_from(&relays[0], "192.0.2.66").await;
     let mut back = Person::resume_on(socket, bad.created.clone()).await;
     back.locate(beside(0), 500).await;
+    // Everyone hears them again, on whichever relay and also later; what they said before nobody does.
+    there.sees(back.id()).await;
     back.say("sorry").await;
     assert_eq!(there.hears().await.text.as_str(), "sorry");
     let mut later = person_from(&late, "192.0.2.9", "Later").await;
