@@ -77,7 +77,11 @@ impl<L: Link> Room<L> {
         }
         let origin = self.moderation.origin(address, now, &mut self.rng);
         self.sessions[slot].origin = Some(origin);
-        Ok(())
+        // The last voice against them may have come while they were on no relay that could act on it.
+        let peer_id = self.sessions[slot].peer_id;
+        let voices = self.moderation.reports.voices(&peer_id);
+        self.judge_reports(&peer_id, voices, now);
+        self.check_ban(slot, now)
     }
 
     /// The answer to a session that is banned, if it is.
@@ -181,10 +185,11 @@ impl<L: Link> Room<L> {
         reason: ReportReason,
         message_id: Option<MessageId>,
         now: Timestamp,
-    ) {
-        let reporter = self.sessions[slot].peer_id;
-        let Some(origin) = self.sessions[slot].origin.as_ref().map(|o| o.digest) else {
-            return;
+    ) -> Result<(), ApiError> {
+        let session = &mut self.sessions[slot];
+        let reporter = session.peer_id;
+        let Some(origin) = session.origin.as_ref().map(|o| o.digest) else {
+            return Ok(());
         };
         let own = session.quotas.reports.check(&self.report_quota, now);
         if let Err(retry) = own.and_then(|()| self.moderation.reports.may_come(origin, now)) {
@@ -207,6 +212,7 @@ impl<L: Link> Room<L> {
         // The same answer whether or not there is such a person.
         self.send(slot, &ServerFrame::Reported { peer_id: reported });
         self.count_report(report, origin, now);
+        Ok(())
     }
 
     /// Whether somebody is in range of another, or was when the other said that message.
