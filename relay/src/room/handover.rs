@@ -46,8 +46,7 @@ impl<L: Link> Room<L> {
         session.former_usernames = record.former_usernames;
         session.username_changes_left = record.username_changes_left;
         session.had_link = record.had_link;
-        session.quotas.messages = record.messages;
-        session.quotas.locations = record.locations;
+        session.quotas = record.quotas;
         session.seen_at = now;
         let rulings = &self.moderation.rulings;
         session.ban = record.ban.filter(|&(_, id)| !rulings.is_lifted(id));

@@ -135,8 +135,7 @@ impl<L: Link> Room<L> {
             former_usernames: session.former_usernames.clone(),
             username_changes_left: session.username_changes_left,
             had_link: session.had_link,
-            messages: session.quotas.messages.clone(),
-            locations: session.quotas.locations,
+            quotas: session.quotas.clone(),
             ban: session.ban,
             place: None,
         })

@@ -39,8 +39,9 @@ pub struct VoiceState {
     pub deafened: bool,
 }
 
-/// A session's counters against the limits.
-#[derive(Debug, Default)]
+/// A session's counters against the limits. They go with it from relay to relay.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Quotas {
     pub messages: SlidingWindow,
     pub locations: Gcra,

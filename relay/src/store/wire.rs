@@ -19,8 +19,10 @@ use crate::{
         origin::OriginDigest,
         rulings::{Ruling, written_ban},
     },
-    quota::{Gcra, SlidingWindow},
-    room::{movement::MovementGuard, session::VoiceState},
+    room::{
+        movement::MovementGuard,
+        session::{Quotas, VoiceState},
+    },
     turn::relay::{Ended, InnerServer},
 };
 
@@ -358,10 +360,9 @@ pub struct SessionRecord {
     pub username_changes_left: u32,
     /// Whether it has had a socket.
     pub had_link: bool,
-    /// The messages of the last minute, against their limit.
-    pub messages: SlidingWindow,
-    /// The updates of its place, against theirs.
-    pub locations: Gcra,
+    /// How much of its limits it has used up.
+    #[serde(flatten)]
+    pub quotas: Quotas,
     /// Until when they are banned, if they are, and by which ban.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ban: Option<(Timestamp, BanId)>,

@@ -57,6 +57,126 @@ fn the_end_of_a_session_ends_what_it_has_on_another_relays_turn_server() {
     assert_eq!(told(&mut changes, 1), [TurnChange::ForbidGuest(ended)]);
 }
 
+/// Voice goes on while somebody changes relays, and so does the count of their minutes, on one of both.
+#[test]
+fn the_time_in_voice_is_counted_where_somebody_is() {
+    let mut town = Town::new(2, 6);
+    let mut fox = TestClient::new(town.room(0), at(0));
+    fox.locate(town.room(0), square(), 500, at(0));
+    fox.send(town.room(0), ClientFrame::VoiceJoin, at(1));
+    town.settle(at(1));
+    let counted = |town: &mut Town| [0, 1].map(|at| town.room(at).in_voice.len());
+    assert_eq!(counted(&mut town), [1, 0]);
+    for (to, expected) in [(1, [0, 1]), (0, [1, 0]), (1, [0, 1])] {
+        town.bring(&fox.session, to, at(2));
+        fox.connect(town.room(to), at(2));
+        town.settle(at(2));
+        assert_eq!(counted(&mut town), expected);
+    }
+    fox.send(town.room(1), ClientFrame::VoiceJoin, at(3));
+    assert_eq!(counted(&mut town), [0, 1]);
+    fox.send(town.room(1), ClientFrame::VoiceLeave, at(4));
+    town.settle(at(4));
+    assert_eq!(counted(&mut town), [0, 0]);
+}
+
+/// Whatever is in the store, a room survives it.
+#[test]
+fn a_record_of_calls_by_somebody_who_is_not_in_voice_leads_to_nobody() {
+    let mut town = Town::new(2, 7);
+    let [mut fox, mut owl] = [0, 1].map(|home| {
+        let mut client = TestClient::new(town.room(home), at(0));
+        client.locate(town.room(home), square(), 500, at(0));
+        client
+    });
+    town.settle(at(0));
+    owl.send(town.room(1), ClientFrame::VoiceJoin, at(1));
+    town.settle(at(1));
+    let key = SessionKey::of(&fox.session);
+    town.kill(0, at(2));
+    town.settle(at(2));
+    town.places.get_mut(&key).unwrap().voice_peers = vec![owl.peer_id];
+    town.bring(&fox.session, 1, at(3));
+    fox.connect(town.room(1), at(3));
+    fox.disconnect(town.room(1), true, at(3));
+    // Once the session has ended, so has what led to it.
+    for second in 0..3 {
+        town.tick(at(3 + 30 * 60 + second));
+    }
+    owl.read();
+    owl.send(town.room(1), ClientFrame::VoiceJoin, at(3 + 31 * 60));
+    assert!(owl.voice_peers.is_empty() && owl.errors.is_empty());
+}
+
+/// Somebody who changes relays, or is on two of them, says the same no more often for that.
+#[test]
+fn the_same_words_count_on_whichever_relay_they_are_said() {
+    let mut town = Town::new(2, 8);
+    let spot = Spot::new(square(), Radius::new(500).unwrap());
+    // Two sessions of one address, and one of another.
+    let mut people = [(0, 1), (1, 1), (1, 2)].map(|(home, address)| {
+        town.attend(home, &Region::around(&spot), at(0));
+        let mut client = TestClient::from(town.room(home), address, at(0));
+        client.locate(town.room(home), square(), 500, at(0));
+        (home, client)
+    });
+    let days = [
+        at(0).as_millis() / 86_400_000,
+        at(0).as_millis() / 86_400_000 + 1,
+    ];
+    let mut rng = StdRng::seed_from_u64(1);
+    for day in days {
+        let key = crate::moderation::origin::DayKey::random(&mut rng);
+        for home in [0, 1] {
+            town.room(home).hear(News::Key(day, key.clone()), at(0));
+        }
+    }
+    for (home, client) in &mut people {
+        client.connect(town.room(*home), at(0));
+    }
+    town.settle(at(0));
+    let mut say = |town: &mut Town, who: usize, second| {
+        let (home, client) = &mut people[who];
+        client.errors.clear();
+        client.say(town.room(*home), "Buy my coins now", at(second));
+        town.settle(at(second));
+        client.read();
+        client.errors.first().map(|(code, _)| *code)
+    };
+    for (second, who) in [(1, 0), (2, 1), (3, 0)] {
+        assert_eq!(say(&mut town, who, second), None);
+    }
+    for (second, who) in [(4, 0), (5, 1)] {
+        assert_eq!(say(&mut town, who, second), Some(ErrorCode::MessageRefused));
+    }
+    assert_eq!(say(&mut town, 2, 6), None, "that is somebody else");
+    // A relay that starts now learns from what is kept that it was said four times, but not by whom.
+    town.kill(0, at(7));
+    let mut late = TestClient::from(town.room(0), 3, at(8));
+    town.attend(0, &Region::around(&spot), at(8));
+    late.locate(town.room(0), square(), 500, at(8));
+    assert_eq!(late.messages.len(), 4);
+    for n in 0..3 {
+        late.say(town.room(0), "Buy my coins now", at(9 + n));
+        town.settle(at(9 + n));
+    }
+    let mut others: Vec<_> = (4..8)
+        .map(|address| {
+            let mut client = TestClient::from(town.room(0), address, at(20));
+            client.locate(town.room(0), square(), 500, at(20));
+            client
+        })
+        .collect();
+    for client in &mut others {
+        client.say(town.room(0), "Buy my coins now", at(21));
+        town.settle(at(21));
+        client.read();
+    }
+    // Ten in all.
+    let refused: Vec<_> = others.iter().map(|client| client.errors.len()).collect();
+    assert_eq!(refused, [0, 0, 0, 1]);
+}
+
 #[test]
 fn what_was_said_elsewhere_is_replayed_in_its_order() {
     let mut town = Town::new(2, 1);
@@ -119,7 +239,7 @@ fn a_store_that_has_forgotten_is_told_everything() {
     town.places.clear();
     town.people.clear();
     town.messages.clear();
-    let regions = town.room(0).republish(at(3));
+    let regions = town.room(0).republish(&[], at(3));
     assert!(!regions.is_empty());
     town.settle(at(3));
     assert_eq!(town.sessions.len(), 1);
@@ -135,6 +255,109 @@ fn a_store_that_has_forgotten_is_told_everything() {
     assert!(owl.seen.contains_key(&fox.peer_id));
     fox.read();
     assert_eq!(fox.sent.len(), 2, "answered once each");
+}
+
+/// The last voice against somebody comes while they are on their way from one relay to the other.
+#[test]
+fn who_is_reported_while_changing_relays_is_banned_where_they_arrive() {
+    let mut town = Town::new(2, 10);
+    for home in [0, 1] {
+        town.room(home).moderation.settings.report_threshold = 3;
+    }
+    let mut bad = TestClient::from(town.room(0), 66, at(0));
+    bad.locate(town.room(0), square(), 500, at(0));
+    let mut people = [1, 2, 3].map(|address| {
+        let mut client = TestClient::from(town.room(1), address, at(0));
+        client.locate(town.room(1), square(), 500, at(0));
+        client
+    });
+    town.tick(at(1));
+    town.bring(&bad.session, 1, at(2));
+    for client in &mut people {
+        let frame = ClientFrame::Report {
+            peer_id: bad.peer_id,
+            reason: ReportReason::Abuse,
+            message_id: None,
+        };
+        client.send(town.room(1), frame, at(3));
+        town.settle(at(3));
+    }
+    let link = TestLink::default();
+    let refused = town
+        .room(1)
+        .hello(&bad.session, 1, address(66), link, at(4));
+    let (refusal, _) = refused.unwrap_err();
+    assert_eq!(refusal.code, CloseCode::Banned);
+    assert_eq!(town.room(1).moderation().bans.len(), 1);
+}
+
+/// A socket at another relay is no new start.
+#[test]
+fn what_a_session_has_used_up_of_its_limits_goes_with_it() {
+    let mut town = Town::new(2, 11);
+    let mut fox = TestClient::new(town.room(0), at(0));
+    fox.locate(town.room(0), square(), 500, at(0));
+    let signal = || ClientFrame::Signal {
+        to: PeerId::random(&mut StdRng::seed_from_u64(1)),
+        data: SignalData::Bye,
+    };
+    for _ in 0..limits::SIGNALS_BURST {
+        fox.send(town.room(0), signal(), at(1));
+    }
+    for _ in 0..limits::VOICE_JOIN_BURST {
+        fox.send(town.room(0), ClientFrame::VoiceJoin, at(1));
+    }
+    assert!(
+        fox.errors
+            .iter()
+            .all(|(code, _)| *code == ErrorCode::NotInRange)
+    );
+    town.settle(at(1));
+    town.bring(&fox.session, 1, at(1));
+    fox.connect(town.room(1), at(1));
+    fox.errors.clear();
+    for frame in [signal(), ClientFrame::VoiceJoin] {
+        fox.send(town.room(1), frame, at(1));
+        let (code, _) = fox.errors.pop().unwrap();
+        assert_eq!(code, ErrorCode::RateLimited);
+    }
+}
+
+/// Somebody leaves while the store can't be reached, and nobody is told.
+#[test]
+fn who_has_left_unheard_is_gone_once_their_relay_is_heard_again() {
+    let mut town = Town::new(2, 9);
+    let mut people = ["stays", "leaves", "walks"].map(|_| {
+        let mut client = TestClient::new(town.room(0), at(0));
+        client.locate(town.room(0), square(), 500, at(0));
+        client
+    });
+    let mut owl = TestClient::new(town.room(1), at(0));
+    owl.locate(town.room(1), square(), 500, at(0));
+    town.tick(at(1));
+    owl.read();
+    assert_eq!(owl.seen.len(), 3);
+    let [stays, leaves, walks] = &mut people;
+    leaves.disconnect(town.room(0), true, at(2));
+    let far = square().destination(1.0, 20_000.0);
+    walks.locate(town.room(0), far, 500, at(300));
+    let before = town.room(0).take_changes(at(300));
+    assert!(
+        before
+            .iter()
+            .any(|change| matches!(change, Change::Gone { .. }))
+    );
+    drop(before);
+    let here = Region::containing(Spot::new(square(), Radius::new(500).unwrap()).centre());
+    town.room(0).republish(&[here], at(301));
+    town.tick(at(302));
+    owl.read();
+    assert!(owl.seen.keys().eq([&stays.peer_id]));
+    let mut left: Vec<_> = owl.left.iter().map(|(peer_id, _)| *peer_id).collect();
+    left.sort_unstable();
+    let mut gone = [leaves.peer_id, walks.peer_id];
+    gone.sort_unstable();
+    assert_eq!(left, gone);
 }
 
 #[test]
