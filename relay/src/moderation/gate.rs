@@ -20,7 +20,10 @@ use neartalk_shared::{
 use rand::{Rng, rngs::StdRng};
 use sha2::Sha256;
 
-use super::{cell::Cell5, origin::day_of};
+use super::{
+    cell::Cell5,
+    origin::{OriginDigest, day_of},
+};
 use crate::{
     address::{AddressKey, AddressRange},
     quota::{Gcra, Quota},
@@ -32,8 +35,11 @@ pub const CHALLENGE_TTL: Duration = Duration::from_secs(120);
 /// How long everyone is asked after a cell was attacked.
 const ATTACK_HOLD: Duration = Duration::from_secs(5 * 60);
 
-/// So many refused repeats from different addresses in one cell and minute are an attack.
-const ATTACK_FROM: u32 = 20;
+/// Refused repeats from more addresses than this in one cell within [`PRESSURE_WINDOW`] are an attack.
+const ATTACK_ABOVE: usize = 20;
+
+/// For how long a refused repeat counts.
+const PRESSURE_WINDOW: Duration = Duration::from_secs(60);
 
 /// Answers that are remembered until their challenge is void, at most. Each has cost somebody work;
 /// beyond it all are refused until the oldest is void.
@@ -75,8 +81,9 @@ pub struct Gate {
     /// Challenges that were answered, until they are void.
     answered: HashSet<[u8; MAC_BYTES]>,
     voids: VecDeque<(Timestamp, [u8; MAC_BYTES])>,
-    /// Refused repeats by cell, this minute.
-    pressure: HashMap<Cell5, Gcra>,
+    /// By cell, from which addresses there were refused repeats lately, and when. No more are counted
+    /// than make an attack.
+    pressure: HashMap<Cell5, HashMap<OriginDigest, Timestamp>>,
     attacked_until: Option<Timestamp>,
 }
 
@@ -139,12 +146,14 @@ impl Gate {
         }
     }
 
-    /// Words that many addresses repeat were refused in `cell`.
-    pub fn repeated(&mut self, cell: Cell5, now: Timestamp) {
-        let minute = Duration::from_secs(60);
-        let quota = Quota::per_window(ATTACK_FROM, minute, ATTACK_FROM);
+    /// Words that many addresses repeat were refused in `cell`, this time from `origin`.
+    pub fn repeated(&mut self, cell: Cell5, origin: OriginDigest, now: Timestamp) {
         let pressure = self.pressure.entry(cell).or_default();
-        if pressure.check(&quota, now).is_err() {
+        pressure.retain(|_, at| now.since(*at) < PRESSURE_WINDOW);
+        if pressure.len() <= ATTACK_ABOVE {
+            pressure.insert(origin, now);
+        }
+        if pressure.len() > ATTACK_ABOVE {
             self.attacked_until = Some(now + ATTACK_HOLD);
         }
     }
@@ -166,7 +175,8 @@ impl Gate {
     /// Forgets networks and cells about which nothing matters any more. Looks at all of them.
     pub fn sweep_idle(&mut self, now: Timestamp) {
         self.ranges.retain(|_, gcra| !gcra.is_idle(now));
-        self.pressure.retain(|_, gcra| !gcra.is_idle(now));
+        let is_recent = |at: &Timestamp| now.since(*at) < PRESSURE_WINDOW;
+        self.pressure.retain(|_, from| from.values().any(is_recent));
     }
 
     fn wants_proof(&mut self, address: AddressKey, now: Timestamp) -> bool {
@@ -331,14 +341,20 @@ mod tests {
         let mut world = World::new(ProofPolicy::Attack);
         let cell = Cell5::parse("u33db").unwrap();
         let at = |ms: u64| Timestamp::from_millis(1_000_000 + ms);
-        for _ in 0..ATTACK_FROM {
-            world.gate.repeated(cell, at(0));
+        let from = |n: usize| OriginDigest([n as u8; 16]);
+        // One address alone is none, however often.
+        for _ in 0..1_000 {
+            world.gate.repeated(cell, from(1), at(0));
+        }
+        for n in 1..=ATTACK_ABOVE {
+            world.gate.repeated(cell, from(n), at(0));
         }
         assert_eq!(world.ask(A, None, 0), None);
         // The same number elsewhere is not more here.
-        world.gate.repeated(Cell5::parse("u33dc").unwrap(), at(0));
+        let elsewhere = Cell5::parse("u33dc").unwrap();
+        world.gate.repeated(elsewhere, from(99), at(0));
         assert_eq!(world.ask(A, None, 1), None);
-        world.gate.repeated(cell, at(2));
+        world.gate.repeated(cell, from(99), at(2));
         assert!(world.ask(B, None, 3).is_some());
         assert_eq!(world.ask(B, None, 2 + 300_000), None);
         world.gate.sweep_idle(at(600_000));

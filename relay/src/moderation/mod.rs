@@ -135,7 +135,7 @@ impl Moderation {
         let checked = self.repeats.check(text, cell, origin.digest, now);
         checked.map_err(|too_much| {
             if too_much == TooMuch::SameFromMany {
-                self.gate.repeated(cell, now);
+                self.gate.repeated(cell, origin.digest, now);
             }
             Unwelcome::TooMuch(too_much)
         })
