@@ -195,7 +195,14 @@ impl Hub {
         match self.elsewhere(&id, request).await? {
             Some(Reply::Renamed(renamed)) => renamed,
             Some(_) => Err(out_of_reach()),
-            None => self.ask(|reply| Input::Rename(id, username, reply)).await,
+            None => {
+                let renamed = self.ask(|reply| Input::Rename(id, username, reply)).await;
+                if self.storage.node().is_some() {
+                    // As for those who change it over their socket.
+                    self.flush().await;
+                }
+                renamed
+            }
         }
     }
 
@@ -255,18 +262,26 @@ impl Hub {
 
     /// See [`Room::handle`].
     pub async fn frame(&self, from: Attachment, frame: ClientFrame, heard_at: Instant) {
-        if let ClientFrame::Locate(locate) = frame
-            && self.storage.node().is_some()
-        {
-            // This connection's later frames wait until it is there.
-            let judged = self.request(|reply| Input::MayArrive(from, locate, reply));
-            if let Some(spot) = judged.await.flatten() {
-                self.attend(&spot).await;
-                self.send(Input::Arrive(from, spot)).await;
+        match frame {
+            ClientFrame::Locate(locate) if self.storage.node().is_some() => {
+                // This connection's later frames wait until it is there.
+                let judged = self.request(|reply| Input::MayArrive(from, locate, reply));
+                if let Some(spot) = judged.await.flatten() {
+                    self.attend(&spot).await;
+                    self.send(Input::Arrive(from, spot)).await;
+                }
             }
-            return;
+            ClientFrame::Rename { username } if self.storage.node().is_some() => {
+                let renamed = self.with(move |room, _| room.rename_client(from, username));
+                if let Ok(Some(answer)) = renamed.await {
+                    // Whoever kills this relay now does not give the change back.
+                    self.flush().await;
+                    // Without a room there is nobody to be told.
+                    let _ = self.with(move |room, _| room.answer(from, &answer)).await;
+                }
+            }
+            frame => self.send(Input::Frame(from, frame, heard_at)).await,
         }
-        self.send(Input::Frame(from, frame, heard_at)).await;
     }
 
     /// See [`Room::refuse`].

@@ -288,15 +288,12 @@ impl<L: Link> Room<L> {
                 self.say(slot, id, text, heard_at, now)
             }
             ClientFrame::Typing => self.typing(slot, now),
-            ClientFrame::Rename { username } => self.rename(slot, username).map(|renamed| {
-                self.send(
-                    slot,
-                    &ServerFrame::Renamed {
-                        username: renamed.username,
-                        username_changes_left: renamed.username_changes_left,
-                    },
-                );
-            }),
+            ClientFrame::Rename { username } => {
+                if let Some(answer) = self.rename_client(from, username) {
+                    self.send(slot, &answer);
+                }
+                Ok(())
+            }
             ClientFrame::VoiceJoin => self.voice_join(slot, now),
             ClientFrame::VoiceState { muted, deafened } => {
                 self.voice_state(slot, muted, deafened);
@@ -322,11 +319,31 @@ impl<L: Link> Room<L> {
         }
     }
 
+    /// Renames a client. The answer is for [`Room::answer`], once nobody can take the change back.
+    pub fn rename_client(&mut self, from: Attachment, username: Username) -> Option<ServerFrame> {
+        let slot = self.attached(from)?;
+        Some(match self.rename(slot, username) {
+            Ok(renamed) => ServerFrame::Renamed {
+                username: renamed.username,
+                username_changes_left: renamed.username_changes_left,
+            },
+            Err(error) => ServerFrame::Error {
+                error,
+                reference: None,
+            },
+        })
+    }
+
+    /// Tells a client something.
+    pub fn answer(&mut self, from: Attachment, frame: &ServerFrame) {
+        if let Some(slot) = self.attached(from) {
+            self.send(slot, frame);
+        }
+    }
+
     /// Answers a frame that could not be parsed.
     pub fn refuse(&mut self, from: Attachment, error: ApiError, reference: Option<MessageId>) {
-        if let Some(slot) = self.attached(from) {
-            self.send(slot, &ServerFrame::Error { error, reference });
-        }
+        self.answer(from, &ServerFrame::Error { error, reference });
     }
 
     /// The reports, oldest first.

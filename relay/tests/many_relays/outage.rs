@@ -201,6 +201,25 @@ async fn a_killed_relay_takes_nothing_with_it_that_was_acknowledged() {
     .await;
 }
 
+/// What a relay has said to be changed is, also for the one that its owner goes to next.
+#[tokio::test]
+async fn a_killed_relay_gives_no_change_of_name_back() {
+    for over_http in [false, true] {
+        let mut relays = Relays::start(2, &[]);
+        let mut fox = Person::at(&relays[0], &relays[0].api(), "Fox", beside(0), 500).await;
+        if over_http {
+            let renamed = relays[0].api().rename(&fox.created, "Vixen").await;
+            assert_eq!(renamed.status, 200, "{}", renamed.text);
+        } else {
+            assert_eq!(fox.rename("Vixen").await, 2);
+        }
+        relays.all[0].kill9().await;
+        let fox = Person::resume(&relays[1], fox.created.clone()).await;
+        assert_eq!(fox.welcome.username.as_str(), "Vixen");
+        assert_eq!(fox.welcome.username_changes_left, 2);
+    }
+}
+
 #[tokio::test]
 async fn people_of_a_killed_relay_are_gone_within_a_minute() {
     let mut relays = Relays::start(2, &[]);
