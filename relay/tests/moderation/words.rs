@@ -43,6 +43,31 @@ async fn a_filtered_word_is_refused_and_the_sender_told_why() {
 }
 
 #[tokio::test]
+async fn of_a_flood_from_one_address_so_much_gets_through_and_others_do_not_notice() {
+    // Of one address, twenty times as much as of one session.
+    let relay = Relay::start(&[&PROXY[..], &["--messages-per-minute", "1"]].concat());
+    let mut last = None;
+    for n in 1..=21 {
+        let mut person = person_from(&relay, "192.0.2.1", "Crowd", beside(0)).await;
+        if n <= 20 {
+            person.say(&format!("this is number {n}")).await;
+        }
+        last = Some(person);
+    }
+    let mut last = last.unwrap();
+    last.send_say(MessageId::random(), "and one more").await;
+    let refused = last.expect_error(ErrorCode::RateLimited).await;
+    assert!(refused.retry_after_ms.is_some_and(|ms| ms <= 3_000));
+    let mut other = person_from(&relay, "192.0.2.2", "Other", beside(0)).await;
+    other.say("good evening").await;
+    let mut elsewhere = person_from(&relay, "192.0.2.1", "Elsewhere", beside(20)).await;
+    elsewhere.say("good evening").await;
+    let metrics = relay.metrics().await;
+    let limited = metrics.sum("neartalk_rate_limited_total", &["messages_per_address"]);
+    assert_eq!(limited, 1.0);
+}
+
+#[tokio::test]
 async fn the_same_from_one_or_from_many_is_refused_there_and_not_elsewhere() {
     let flags = ["--repeats-per-address", "2", "--repeats-per-cell", "4"];
     let relay = Relay::start(&[&PROXY[..], &flags].concat());
