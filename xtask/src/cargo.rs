@@ -6,8 +6,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
-use crate::process::{Ended, Guard, run_reading};
+use crate::process::{Ended, Guard, run_reading, shown};
 
 /// The folder that the workspace lies in.
 pub fn root() -> PathBuf {
@@ -81,18 +82,47 @@ pub fn build(arguments: &[&str], guard: &Guard) -> Result<Vec<PathBuf>> {
 }
 
 /// As [`build`], with a `cargo build` command.
-pub fn build_with(mut command: Command, guard: &Guard) -> Result<Vec<PathBuf>> {
-    command.args(["--message-format", "json-render-diagnostics"]);
+pub fn build_with(command: Command, guard: &Guard) -> Result<Vec<PathBuf>> {
     let mut programs = Vec::new();
-    let ended = run_reading(&mut command, guard, |line| {
+    build_reading(command, guard, |line| {
         programs.extend(executable_in(line));
     })?;
-    match ended {
-        Ended::Exited(status) if status.success() => Ok(programs),
+    Ok(programs)
+}
+
+/// Runs a cargo command that builds, and hands over each of cargo's messages.
+fn build_reading(mut command: Command, guard: &Guard, on_message: impl FnMut(&str)) -> Result<()> {
+    command.args(["--message-format", "json-render-diagnostics"]);
+    match run_reading(&mut command, guard, on_message)? {
+        Ended::Exited(status) if status.success() => Ok(()),
         Ended::Exited(_) => bail!("the build failed; its messages are above"),
         Ended::Interrupted => bail!("interrupted while building"),
         Ended::OutOfTime => bail!("the build ran out of time"),
     }
+}
+
+/// A program of tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestProgram {
+    pub file: PathBuf,
+    /// Its package's, where it expects to run.
+    pub folder: PathBuf,
+    /// What it is made of, from the workspace's folder on: `relay/tests/socket/main.rs`.
+    pub source: String,
+}
+
+/// Builds what `cargo test` would run with these arguments, and says so in the order in which it would.
+pub fn build_tests(arguments: &[&str], guard: &Guard) -> Result<Vec<TestProgram>> {
+    let mut command = cargo(&["test", "--no-run"]);
+    command.args(arguments);
+    println!("> {}", shown(&command));
+    let mut programs = Vec::new();
+    build_reading(command, guard, |line| {
+        programs.extend(test_program_in(line));
+    })?;
+    // They are reported as they get ready.
+    programs.sort_by(|one, other| one.source.cmp(&other.source));
+    Ok(programs)
 }
 
 /// The one of `programs` that is called `name`.
@@ -106,16 +136,23 @@ pub fn find<'a>(programs: &'a [PathBuf], name: &str) -> Result<&'a Path> {
 
 /// The program that a line of cargo's JSON messages reports.
 fn executable_in(message: &str) -> Option<PathBuf> {
-    let (_, rest) = message.split_once(r#""executable":""#)?;
-    let mut path = String::new();
-    let mut chars = rest.chars();
-    loop {
-        match chars.next()? {
-            '"' => return Some(path.into()),
-            '\\' => path.push(chars.next()?),
-            c => path.push(c),
-        }
-    }
+    let message: Value = serde_json::from_str(message).ok()?;
+    Some(message["executable"].as_str()?.into())
+}
+
+/// The program of tests that one reports.
+fn test_program_in(message: &str) -> Option<TestProgram> {
+    let file = executable_in(message)?;
+    let message: Value = serde_json::from_str(message).ok()?;
+    let path = |value: &Value| value.as_str().map(PathBuf::from);
+    let source = path(&message["target"]["src_path"])?;
+    let source = source.strip_prefix(root()).unwrap_or(&source);
+    let program = TestProgram {
+        file,
+        folder: path(&message["manifest_path"])?.parent()?.to_owned(),
+        source: source.to_string_lossy().replace('\\', "/"),
+    };
+    message["profile"]["test"].as_bool()?.then_some(program)
 }
 
 #[cfg(test)]
@@ -131,6 +168,29 @@ mod tests {
         let lib = r#"{"reason":"compiler-artifact","executable":null,"fresh":true}"#;
         assert_eq!(executable_in(lib), None);
         assert_eq!(executable_in(r#"{"executable":"/cut/off"#), None);
+        assert_eq!(executable_in("Compiling"), None);
+    }
+
+    #[test]
+    fn programs_of_tests_are_told_from_others() {
+        let (root, relay) = (root(), root().join("relay"));
+        let reported = |test: bool| {
+            let message = serde_json::json!({
+                "reason": "compiler-artifact",
+                "manifest_path": relay.join("Cargo.toml"),
+                "target": { "kind": ["test"], "name": "socket", "src_path": relay.join("tests/socket/main.rs") },
+                "profile": { "test": test },
+                "executable": root.join("target/debug/deps/socket-1"),
+            });
+            test_program_in(&message.to_string())
+        };
+        assert_eq!(reported(false), None);
+        let program = TestProgram {
+            file: root.join("target/debug/deps/socket-1"),
+            folder: relay.clone(),
+            source: "relay/tests/socket/main.rs".to_owned(),
+        };
+        assert_eq!(reported(true), Some(program));
     }
 
     #[test]

@@ -42,8 +42,6 @@ enum Command {
     Dist(dist::Args),
     Screenshots(screenshots::Args),
     DistRelay(deploy::Args),
-    #[command(hide = true)]
-    RunTests(runner::Args),
 }
 
 fn main() -> ExitCode {
@@ -55,7 +53,6 @@ fn main() -> ExitCode {
         Command::Dist(args) => dist::dist(args),
         Command::Screenshots(args) => screenshots::screenshots(args),
         Command::DistRelay(args) => deploy::dist_relay(args),
-        Command::RunTests(args) => runner::run_tests(args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

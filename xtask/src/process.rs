@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context, Result};
 
 /// How often to look whether a child has ended or somebody wants to stop.
-const POLL: Duration = Duration::from_millis(20);
+pub const POLL: Duration = Duration::from_millis(20);
 
 /// How long a child may take to end by itself once it has been asked to.
 const GRACE: Duration = Duration::from_secs(12);
@@ -59,7 +59,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    fn trips(&self) -> Option<Ended> {
+    pub fn trips(&self) -> Option<Ended> {
         if self.interrupt.came() {
             Some(Ended::Interrupted)
         } else if self.deadline.is_some_and(|at| Instant::now() >= at) {
@@ -115,24 +115,20 @@ impl Process {
         })
     }
 
+    /// Starts such a child, and hands over what it prints, to whichever of its outputs, line by line.
+    pub fn start_reading(mut command: Command) -> Result<(Self, Receiver<String>)> {
+        let (reader, writer) = io::pipe()?;
+        command.stdout(writer.try_clone()?).stderr(writer);
+        let process = Self::start(&mut command)?;
+        // With the command goes this process's own end, or the pipe would never be at its end.
+        drop(command);
+        Ok((process, lines_of(reader)))
+    }
+
     /// Its standard output line by line, for a child that was started with it piped.
     pub fn lines(&mut self) -> Result<Receiver<String>> {
         let stdout = self.child.stdout.take().context("stdout is not piped")?;
-        let (sender, lines) = mpsc::sync_channel(1_024);
-        thread::spawn(move || {
-            let mut reader = BufReader::new(stdout);
-            let mut line = Vec::new();
-            // A read error is the end of the output, as is a receiver that has gone.
-            while reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-                let text = String::from_utf8_lossy(&line);
-                let text = text.trim_end_matches(['\r', '\n']).to_owned();
-                if sender.send(text).is_err() {
-                    break;
-                }
-                line.clear();
-            }
-        });
-        Ok(lines)
+        Ok(lines_of(stdout))
     }
 
     /// How it ended, if it has. Whatever of its group is left then is ended too.
@@ -228,6 +224,24 @@ impl Process {
     }
 }
 
+fn lines_of(output: impl io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = mpsc::sync_channel(1_024);
+    thread::spawn(move || {
+        let mut reader = BufReader::new(output);
+        let mut line = Vec::new();
+        // A read error is the end of the output, as is a receiver that has gone.
+        while reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim_end_matches(['\r', '\n']).to_owned();
+            if sender.send(text).is_err() {
+                break;
+            }
+            line.clear();
+        }
+    });
+    lines
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         if !matches!(self.ended(), Ok(Some(_))) {
@@ -263,12 +277,16 @@ pub fn run_reading(
             break Ended::Exited(status);
         }
     };
-    // What was still in the pipe. A stray that has left the group may hold it open: don't wait
-    // for that one.
+    read_rest(&lines, on_line);
+    Ok(ended)
+}
+
+/// What was still in the pipe of a child that has ended. A stray that has left the group may hold it
+/// open: that one is not waited for.
+pub fn read_rest(lines: &Receiver<String>, mut on_line: impl FnMut(&str)) {
     while let Ok(line) = lines.recv_timeout(Duration::from_secs(2)) {
         on_line(&line);
     }
-    Ok(ended)
 }
 
 /// How the terminal was, to be so again: a client that is stopped may leave it raw.

@@ -1,20 +1,21 @@
 //! `cargo xtask test`: everything that can be checked, with one verdict.
 
 use std::{
-    env,
+    cmp::Reverse,
     process::{Command, ExitCode},
+    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Error, Result, anyhow, ensure};
 
 use crate::{
-    cargo::{cargo, in_ci},
+    cargo::{TestProgram, build_tests, cargo, in_ci},
     deploy, dist, docs, fuzz, locks,
     needs::{self, Need},
     phone_code,
     process::{Ended, Guard, Interrupt, run, run_reading, shown},
-    runner,
+    runner::{self, Plan},
     tally::Tally,
     targets, typescript, workflows,
 };
@@ -22,6 +23,15 @@ use crate::{
 /// A run that takes longer is stuck.
 const LIMIT: Duration = Duration::from_secs(75 * 60);
 const LONG_LIMIT: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// The step that runs them.
+const TESTS: &str = "tests";
+
+/// A program of tests that takes longer is named in the report.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// What of the workspace is tested: all of it, as the lints and the documents see it.
+const ALL: [&str; 2] = ["--workspace", "--all-features"];
 
 /// Check everything: format, lints, every test, documents. Starts what the tests need, stops it after.
 #[derive(clap::Args)]
@@ -82,13 +92,19 @@ pub fn test(args: Args) -> Result<ExitCode> {
         total: Tally::default(),
         bad: Vec::new(),
         times: Vec::new(),
+        parts: Vec::new(),
     };
 
     if args.filter.is_none() {
         check_quickly(&mut steps);
         walk_window(&mut steps, args.long);
     }
-    steps.take("tests", &[], |steps| run_tests(steps, &args));
+    let mut programs = Vec::new();
+    steps.take("building the tests", &[], |steps| {
+        programs = build_tests(&ALL, &steps.guard)?;
+        Ok(())
+    });
+    steps.take(TESTS, &[], |steps| run_tests(steps, &args, &programs));
     if args.long && args.filter.is_none() && cfg!(target_os = "linux") {
         let needs = [needs::C_COMPILER, needs::CMAKE];
         steps.take("fuzzing", &needs, |steps| fuzz::fuzz(&steps.guard));
@@ -179,34 +195,65 @@ fn check_documents(steps: &mut Steps) {
 }
 
 /// Unit, integration, end-to-end and documentation tests; each starts the servers that it needs.
-fn run_tests(steps: &mut Steps, args: &Args) -> Result<()> {
-    let mut command = cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    runner::equip(&mut command, &env::current_exe()?);
-    command.args(&args.filter);
+fn run_tests(steps: &mut Steps, args: &Args, programs: &[TestProgram]) -> Result<()> {
+    ensure!(!programs.is_empty(), "there is none to run");
+    let mut words: Vec<&str> = args.filter.as_deref().into_iter().collect();
+    let mut variables = Vec::new();
     if args.long {
-        command.args(["--", "--include-ignored"]);
-        command.env("NEARTALK_LONG", "1");
+        words.push("--include-ignored");
+        variables.push(("NEARTALK_LONG", "1"));
     }
-    println!("> {}", shown(&command));
+    let plan = Plan {
+        words: &words,
+        variables: &variables,
+        processors: thread::available_parallelism().map_or(1.0, |it| it.get() as f32),
+    };
+    let outcomes = runner::run_all(programs, &plan, &steps.guard, |it| {
+        let time = seconds(it.time);
+        if it.is_good() {
+            println!("--- {}: {} in {time}", it.source, it.tally);
+        } else {
+            println!("!!! {}: FAILED after {time}", it.source);
+        }
+    })?;
     let mut tests = Tally::default();
+    let mut bad = Vec::new();
+    for it in outcomes {
+        tests += it.tally;
+        if !it.is_good() {
+            bad.push(it.source.clone());
+        }
+        steps.parts.push((it.source, it.time));
+    }
+
+    let mut command = cargo(&["test", "--doc", "--no-fail-fast"]);
+    command.args(ALL).arg("--").args(&words);
+    command.envs(variables);
+    println!("\n> {}", shown(&command));
     let ended = run_reading(&mut command, &steps.guard, |line| {
         println!("{line}");
         if let Some(result) = Tally::from_test_result(line) {
             tests += result;
         }
     });
+
     if tests.ignored > 0 {
         println!("{} tests were ignored", tests.ignored);
     }
     steps.total += if steps.ci { tests.strict() } else { tests };
-    success(ended?)?;
-    match tests {
-        Tally { passed: 0, .. } => Err(anyhow!("not one test ran")),
-        Tally { ignored, .. } if ignored > 0 && steps.ci => {
-            Err(anyhow!("in CI no test may be ignored; {ignored} were"))
-        }
-        _ => Ok(()),
+    match ended? {
+        Ended::Exited(status) if status.success() => {}
+        Ended::Exited(_) => bad.push("the examples in the documentation".to_owned()),
+        stopped => success(stopped)?,
     }
+    ensure!(bad.is_empty(), "{}", bad.join(", "));
+    ensure!(tests.passed > 0, "not one test ran");
+    ensure!(
+        tests.ignored == 0 || !steps.ci,
+        "in CI no test may be ignored; {} were",
+        tests.ignored
+    );
+    Ok(())
 }
 
 /// The steps taken so far.
@@ -218,6 +265,8 @@ struct Steps {
     /// Steps that failed or could not run, and why.
     bad: Vec<String>,
     times: Vec<(&'static str, Duration)>,
+    /// The programs that the step with the tests has run.
+    parts: Vec<(String, Duration)>,
 }
 
 impl Steps {
@@ -270,12 +319,19 @@ impl Steps {
         success(run(command, &self.guard)?)
     }
 
-    fn report(&self, time: Duration) -> ExitCode {
+    fn report(mut self, time: Duration) -> ExitCode {
         println!();
+        self.parts.retain(|(_, time)| *time >= SLOW);
+        self.parts.sort_by_key(|(_, time)| Reverse(*time));
         for (name, time) in &self.times {
-            println!("{:>10}  {name}", seconds(*time));
+            println!("{:>12}  {name}", seconds(*time));
+            if *name == TESTS {
+                for (source, time) in &self.parts {
+                    println!("{:>12}    {source}", seconds(*time));
+                }
+            }
         }
-        println!("{:>10}  in all", seconds(time));
+        println!("{:>12}  in all", seconds(time));
         for step in &self.bad {
             println!("!!! {step}");
         }
@@ -329,6 +385,7 @@ mod tests {
             total: Tally::default(),
             bad: Vec::new(),
             times: Vec::new(),
+            parts: Vec::new(),
         }
     }
 
