@@ -127,6 +127,14 @@ export const VOICE = {
       expect((await page.getByRole("textbox").inputValue()) === "", "it types");
     },
   },
+  "where there is no relay to talk through, Talk says so": {
+    scenario: "banned",
+    size: WIDE,
+    async run(page) {
+      const talk = page.getByRole("button", { name: "Talk. Not connected" });
+      expect(await talk.isDisabled(), "it can be pressed for nothing");
+    },
+  },
   "whoever hears nobody is told that nobody hears them, also with Talk held": {
     scenario: "lively",
     size: WIDE,

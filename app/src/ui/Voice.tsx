@@ -48,9 +48,11 @@ function useTalkWords(): { main: string; hint: string } {
   const inVoice = useApp((s) => s.order.filter((peer) => s.people[peer]?.in_voice).length);
   const online = useApp((s) => s.connection.state === "online");
   const placed = useApp((s) => s.located !== null);
+  const stopped = useApp((s) => s.connection.state === "stopped");
   const talk = useUi((s) => s.talk);
   const touch = useMedia("(pointer: coarse)");
   const speaking = useApp((s) => s.levels.own.talking && s.levels.own.speaking);
+  if (stopped) return { main: t("voice.talk"), hint: t("composer.stopped") };
   if (voice.phase === "off") {
     return {
       main: t("voice.talk"),
@@ -87,7 +89,7 @@ export function Talk({ size }: { size: "big" | "medium" | "thumb" }) {
   const muted = useApp((s) => s.voice.muted);
   const deafened = useApp((s) => s.voice.deafened);
   const own = useApp((s) => s.levels.own);
-  const placed = useApp((s) => s.located !== null);
+  const useless = useApp((s) => s.located === null || s.connection.state === "stopped");
   const trouble = useApp((s) => micTrouble(s) !== null);
   const from = useRef<number | null>(null);
   const [slid, setSlid] = useState(0);
@@ -108,7 +110,7 @@ export function Talk({ size }: { size: "big" | "medium" | "thumb" }) {
     <button
       type="button"
       id="talk"
-      disabled={!placed}
+      disabled={useless}
       aria-label={`${t("voice.talk")}. ${hint}`}
       aria-pressed={on}
       className={`relative grid ${box} shrink-0 touch-none place-items-center rounded-full transition-[transform,background-color,color] duration-150 ease-spring select-none disabled:bg-surface-3 disabled:text-text-3 ${
