@@ -90,8 +90,13 @@ function Narrow() {
           <>
             <div className="flex min-h-0 grow flex-col overflow-y-auto">
               <StatusHere />
-              <Circle />
-              <People />
+              {/* Side by side where there is room, so that a low window has some for people. */}
+              <div className="flex min-h-0 grow flex-col min-[640px]:flex-row">
+                <div className="shrink-0 min-[640px]:w-[340px]">
+                  <Circle />
+                </div>
+                <People />
+              </div>
             </div>
             <VoiceStrip />
           </>
@@ -270,14 +275,16 @@ function useLettingGo(): void {
   useEffect(() => {
     const away = () => talkUp("pointer", "key");
     const hidden = () => document.hidden && away();
-    const lifted = () => talkUp("pointer");
+    const lifted = (event: PointerEvent) => {
+      if (event.pointerId === useUi.getState().heldPointer) talkUp("pointer");
+    };
     window.addEventListener("blur", away);
     document.addEventListener("visibilitychange", hidden);
-    for (const type of ["pointerup", "pointercancel"]) window.addEventListener(type, lifted);
+    for (const type of ["pointerup", "pointercancel"] as const) window.addEventListener(type, lifted);
     return () => {
       window.removeEventListener("blur", away);
       document.removeEventListener("visibilitychange", hidden);
-      for (const type of ["pointerup", "pointercancel"]) window.removeEventListener(type, lifted);
+      for (const type of ["pointerup", "pointercancel"] as const) window.removeEventListener(type, lifted);
     };
   }, []);
 }

@@ -78,6 +78,8 @@ export const VOICE = {
       // The button goes away under the finger.
       await holdTalk(page);
       expect((await pressed()) === true, "Talk does not talk");
+      await page.evaluate(() => window.dispatchEvent(new PointerEvent("pointerup", { pointerId: 77 })));
+      expect((await pressed()) === true, "another finger lets go of it");
       await page.setViewportSize({ width: 400, height: 740 });
       await page.locator("nav").waitFor();
       await page.mouse.move(5, 300);

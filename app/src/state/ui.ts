@@ -35,6 +35,8 @@ export interface Ui {
   talk: "idle" | "held" | "locked";
   /** By what it was held last. */
   heldBy: Holder;
+  /** Which pointer pressed it last: other fingers come and go meanwhile. */
+  heldPointer: number | null;
   /** Who stands out in the circle and the list, because the pointer is on them. */
   hovered: PeerId | null;
 }
@@ -49,6 +51,7 @@ export const useUi = create<Ui>()(() => ({
   addressSaid: false,
   talk: "idle",
   heldBy: "pointer",
+  heldPointer: null,
   hovered: null,
 }));
 

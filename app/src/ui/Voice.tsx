@@ -124,6 +124,7 @@ export function Talk({ size }: { size: "big" | "medium" | "thumb" }) {
         if (event.button !== 0) return;
         event.currentTarget.setPointerCapture(event.pointerId);
         from.current = event.clientY;
+        useUi.setState({ heldPointer: event.pointerId });
         talkDown("pointer");
       }}
       onPointerMove={(event) => {
