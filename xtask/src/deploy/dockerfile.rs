@@ -14,12 +14,16 @@ use yaml_rust2::YamlLoader;
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// What the command that builds the relay can't do without, and why.
-const BUILD: [(&str, &str); 4] = [
+const BUILD: [(&str, &str); 5] = [
     ("-p neartalk-relay", "it builds something else"),
     ("--locked", "it may take other versions than were tested"),
     (
         "target-feature=+crt-static",
         "the program needs libraries that the image has not",
+    ),
+    (
+        "--cfg getrandom_backend=\"linux_getrandom\"",
+        "random numbers are read from a file",
     ),
     ("--target", "macros and build scripts are linked statically"),
 ];
@@ -238,6 +242,11 @@ mod tests {
                 "+crt-static",
                 "+sse3",
                 "without target-feature=+crt-static the program needs libraries that the image has not",
+            ),
+            (
+                "linux_getrandom",
+                "unsupported",
+                "without --cfg getrandom_backend=\"linux_getrandom\" random numbers are read from a file",
             ),
             (
                 " --target \"$target\"",
