@@ -8,6 +8,8 @@ pub mod caddy;
 #[cfg(target_os = "linux")]
 pub mod chromium;
 #[cfg(target_os = "linux")]
+pub mod containers;
+#[cfg(target_os = "linux")]
 pub mod desk;
 #[cfg(target_os = "linux")]
 pub mod geoclue;

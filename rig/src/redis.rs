@@ -39,8 +39,8 @@ impl Redis {
         })
     }
 
-    /// Starts one that speaks TLS only, with a certificate of its own; that file is what has to be
-    /// trusted for it.
+    /// Starts one that speaks TLS only, with a certificate of its own for its address and the name
+    /// `redis`; that file is what has to be trusted for it.
     ///
     /// # Errors
     /// When it doesn't start.
@@ -48,7 +48,7 @@ impl Redis {
     pub fn start_tls() -> Result<(Self, PathBuf)> {
         let folder = folder()?;
         let address = free_port()?;
-        let names = vec![address.ip().to_string()];
+        let names = vec![address.ip().to_string(), "redis".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).context("making a certificate")?;
         let [certificate, key] = [
             ("CERTIFICATE", made.cert.der().to_vec()),

@@ -49,6 +49,11 @@ impl System {
         Ok(it)
     }
 
+    /// Where it lies on this machine.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A command that runs there.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("unshare");
@@ -128,7 +133,7 @@ fn release() -> Result<(String, PathBuf)> {
     Ok((release, sources))
 }
 
-fn succeed(command: &mut Command) -> Result<String> {
+pub(crate) fn succeed(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let done = command.output();
     let done = done.with_context(|| format!("can't start {name}"))?;

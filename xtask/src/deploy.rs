@@ -13,8 +13,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    cargo::{build, find, root},
-    docs,
+    cargo::{build, cargo, find, root, target_dir},
+    dist, docs,
     needs::{self, Need},
     process::{Ended, Guard, Interrupt, run, run_reading, shown},
 };
@@ -25,6 +25,10 @@ const EXPOSURE_MAX: &str = "15";
 /// Make a Debian package of the relay, `target/packages/neartalk-relay_VERSION_ARCHITECTURE.deb`.
 #[derive(clap::Args)]
 pub struct Args {
+    /// Also install it in a system of its own, build the image, and talk through the relays in both; needs
+    /// Linux, root and the Debian mirror.
+    #[arg(long)]
+    check: bool,
     /// Install what the operating system lacks without asking.
     #[arg(long)]
     yes: bool,
@@ -39,17 +43,66 @@ pub const NEEDS: [Need; 5] = [
     needs::DPKG_DEB,
 ];
 
+/// What it takes to make the package, and to see it and the image at work.
+pub fn needs_at_work() -> Vec<Need> {
+    let built = [
+        needs::C_COMPILER,
+        needs::CMAKE,
+        needs::PKG_CONFIG,
+        needs::ALSA,
+    ];
+    let needs = built.into_iter().chain(needs::RELAY_PACKAGES);
+    needs.chain([needs::DPKG_DEB, needs::REDIS]).collect()
+}
+
 pub fn dist_relay(args: Args) -> Result<ExitCode> {
-    needs::provide(&[needs::C_COMPILER, needs::DPKG_DEB], args.yes)?;
+    let needs = if args.check {
+        needs_at_work()
+    } else {
+        vec![needs::C_COMPILER, needs::DPKG_DEB]
+    };
+    needs::provide(&needs, args.yes)?;
     let guard = Guard {
         interrupt: Interrupt::listen()?,
         deadline: None,
     };
-    let programs = build(&["--release", "--locked", "-p", "neartalk-relay"], &guard)?;
-    let program = find(&programs, "neartalk-relay")?;
-    let folder = root().join("target/packages");
-    println!("{}", package(program, &folder, &guard)?.display());
+    let package = make(&guard)?;
+    println!("{}", package.display());
+    if args.check {
+        check_at_work(&package, &guard)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the package, and sees it and the image at work: a step of `cargo xtask test --long`.
+pub fn make_and_check(guard: &Guard) -> Result<()> {
+    check_at_work(&make(guard)?, guard)
+}
+
+fn make(guard: &Guard) -> Result<PathBuf> {
+    let how = [
+        "--profile",
+        dist::PROFILE,
+        "--locked",
+        "-p",
+        "neartalk-relay",
+    ];
+    let programs = build(&how, guard)?;
+    let folder = target_dir().join("packages");
+    package(find(&programs, "neartalk-relay")?, &folder, guard)
+}
+
+/// Installs the package, builds the image, and talks through the relays in both: `relay/tests/deployed.rs`.
+fn check_at_work(package: &Path, guard: &Guard) -> Result<()> {
+    // With what all tests are built with, which may be there already.
+    let mut test = cargo(&[
+        "test",
+        "--workspace",
+        "--all-features",
+        "--test",
+        "deployed",
+    ]);
+    succeed(test.env("NEARTALK_RELAY_DEB", package), guard)
 }
 
 /// Checks every file with the program that will read it, and that the settings they name exist.

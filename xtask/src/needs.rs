@@ -158,14 +158,38 @@ pub const REAL_WINDOW: [Need; 3] = [
         source: Source::Apt("dbus-daemon"),
     },
 ];
+/// For checking packages.
+const MMDEBSTRAP: Need = Need {
+    name: "mmdebstrap",
+    why: "the check of the packages installs them in a system of its own",
+    test: Test::Program(&["mmdebstrap"]),
+    source: Source::Apt("mmdebstrap"),
+};
+/// For checking the relay's package and image.
+pub const RELAY_PACKAGES: [Need; 4] = [
+    MMDEBSTRAP,
+    Need {
+        name: "podman",
+        why: "the relay's image is built and run by it",
+        test: Test::Program(&["podman"]),
+        source: Source::Apt("podman"),
+    },
+    Need {
+        name: "runc",
+        why: "the relay's image is run with it",
+        test: Test::Program(&["runc"]),
+        source: Source::Apt("runc"),
+    },
+    Need {
+        name: "dnsmasq",
+        why: "the check of the relay's image asks it for names",
+        test: Test::Program(&["dnsmasq"]),
+        source: Source::Apt("dnsmasq-base"),
+    },
+];
 /// For checking the packages for Linux.
 pub const PACKAGES: [Need; 4] = [
-    Need {
-        name: "mmdebstrap",
-        why: "the check of the packages installs them in a system of its own",
-        test: Test::Program(&["mmdebstrap"]),
-        source: Source::Apt("mmdebstrap"),
-    },
+    MMDEBSTRAP,
     Need {
         name: "rpm",
         why: "the check of the packages looks into the one for Fedora and openSUSE",

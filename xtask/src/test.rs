@@ -77,6 +77,7 @@ pub fn test(args: Args) -> Result<ExitCode> {
         if args.long {
             needs.extend(needs::PHONES);
             needs.extend(needs::PACKAGES);
+            needs.extend(deploy::needs_at_work());
         }
     }
     if args.filter.is_none() {
@@ -119,6 +120,10 @@ pub fn test(args: Args) -> Result<ExitCode> {
         let needs: Vec<Need> = needs.chain(needs::PACKAGES).collect();
         steps.take("packages", &needs, |steps| {
             dist::make_and_check(&steps.guard)
+        });
+        let needs = deploy::needs_at_work();
+        steps.take("the relay's package and image", &needs, |steps| {
+            deploy::make_and_check(&steps.guard)
         });
     }
     if args.filter.is_none() {
