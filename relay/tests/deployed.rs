@@ -18,7 +18,7 @@ use neartalk_rig::{
 use neartalk_shared::http::{Health, HealthStatus, StoreKind};
 
 /// The largest that image or package may be, in bytes.
-const LIMIT: u64 = 20_000_000;
+const LIMIT: u64 = 15_000_000;
 
 /// Whoever the image runs as, and nobody else does.
 const USER: &str = "65532";

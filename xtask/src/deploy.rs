@@ -94,7 +94,14 @@ fn make(guard: &Guard) -> Result<PathBuf> {
 
 /// Installs the package, builds the image, and talks through the relays in both: `relay/tests/deployed.rs`.
 fn check_at_work(package: &Path, guard: &Guard) -> Result<()> {
-    // With what all tests are built with, which may be there already.
+    // With what all tests are built with, which may be there already; as those who talk are.
+    let talks = [
+        "--workspace",
+        "--all-features",
+        "--bin",
+        "neartalk-headless",
+    ];
+    build(&talks, guard)?;
     let mut test = cargo(&[
         "test",
         "--workspace",
