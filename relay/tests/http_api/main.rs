@@ -14,4 +14,5 @@ mod calls;
 mod config;
 mod deploy;
 mod operations;
+mod queries;
 mod refusals;
