@@ -1,6 +1,9 @@
 //! The TURN server inside the relay, as coturn's client and strangers find it.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Instant,
+};
 
 use neartalk_rig::turn::{Allocation, Exchange, allocate, exchange};
 use neartalk_shared::frame::IceServer;
@@ -171,6 +174,49 @@ async fn its_limits_are_those_that_flags_set() {
     assert!(said.contains("486"), "{said}");
     let said = asked_as_told(&owls).await.unwrap_err();
     assert!(said.contains("508"), "{said}");
+}
+
+#[tokio::test]
+async fn what_is_more_than_its_bandwidth_is_dropped_and_counted() {
+    const CLIENTS: u32 = 6;
+    const PACKETS: u32 = 50;
+    const BYTES: u64 = 100;
+    // 8 kbit are 1,000 bytes, a fifth of what each sends in that second.
+    let limits = [
+        ("--turn-kbps", "allocation_bandwidth", u64::from(CLIENTS)),
+        ("--turn-total-kbps", "total_bandwidth", 1),
+    ];
+    for (flag, over, allowances) in limits {
+        let relay = relay(&[flag, "8"]);
+        let (_fox, servers) = in_voice(&relay).await;
+        let server = address(&servers);
+        let (username, credential) = credentials(&servers);
+        let owned = (username.to_owned(), credential.to_owned());
+        let begun = Instant::now();
+        let Exchange { sent, received } = beside_the_others(move || {
+            exchange(server, (&owned.0, &owned.1), CLIENTS, PACKETS).unwrap()
+        })
+        .await;
+        assert_eq!(sent, u64::from(CLIENTS * PACKETS));
+        // A second's worth at once, the packet that exceeds it, and then as time goes by.
+        let seconds = begun.elapsed().as_secs() + 2;
+        let most = allowances * (1_000 * seconds + BYTES);
+        let bytes = received * BYTES;
+        assert!(
+            (1_000..=most).contains(&bytes) && received < sent,
+            "{flag} 8 let {received} of {sent} packets through in {seconds} s"
+        );
+        // Whatever is missing was dropped for this reason, and nothing for the other one.
+        let metrics = relay.metrics().await;
+        let dropped = |reason| {
+            let label = format!("reason=\"{reason}\"");
+            metrics.sum("neartalk_turn_refusals_total", &[&label])
+        };
+        assert!(dropped(over) >= (sent - received) as f64, "{}", metrics.0);
+        for (_, other, _) in limits {
+            assert!(other == over || dropped(other) == 0.0, "{}", metrics.0);
+        }
+    }
 }
 
 /// Asks for an address of its own, as nobody refuses.
