@@ -1,15 +1,18 @@
 //! What outlasts a relay, and what happens when the database does not.
 
-use std::time::Duration;
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use neartalk_rig::postgres::Postgres;
-use neartalk_shared::Place;
+use neartalk_shared::{ClientFrame, Place};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     PROXY, TOKEN, ask,
-    common::{Person, Relay, beside, place, within_time},
+    common::{Person, Relay, beside, place, ticked, within_time},
     may_come, person_from,
 };
 
@@ -86,7 +89,7 @@ impl Talk {
     async fn go_on(&mut self) {
         self.2 += 1;
         let text = format!("undisturbed, number {}", self.2);
-        let asked = std::time::Instant::now();
+        let asked = Instant::now();
         assert_eq!(self.0.say(&text).await.reached, 1);
         assert_eq!(self.1.hears().await.text.as_str(), text);
         assert!(
@@ -198,32 +201,92 @@ fn hour() -> u64 {
     since.as_secs() / 3_600
 }
 
+/// Has people come to a relay, say so many messages among them, and three of them talk for some seconds;
+/// nine others are in Sydney. For how many seconds there were voices, at least and at most.
+async fn live(relay: &Relay, people: usize, messages: usize) -> Range<f64> {
+    const TALKERS: usize = 3;
+    /// A relay counts who is in voice once a second.
+    const TICK_S: f64 = 1.0;
+    let mut here = Vec::new();
+    // Those who come later to look whether a second has passed are people as well.
+    for _ in TALKERS..people {
+        here.push(person_from(relay, "192.0.2.1", "Somebody", beside(0)).await);
+    }
+    for n in 0..messages {
+        let speaker = n % here.len();
+        here[speaker].say(&format!("message number {n}")).await;
+    }
+    for n in 0..9 {
+        let sydney = place(-33.8672, 151.2093);
+        let mut person = person_from(relay, "192.0.2.1", "Somebody", sydney).await;
+        person.say(&format!("message number {n}")).await;
+    }
+    let begun = Instant::now();
+    for talker in &mut here[..TALKERS] {
+        talker.join_voice().await;
+    }
+    let joined = Instant::now();
+    for talker in &mut here[..TALKERS] {
+        ticked(relay, &relay.api(), talker, beside(0), 500).await;
+    }
+    let least = joined.elapsed().as_secs_f64() - TICK_S;
+    for talker in &mut here[..TALKERS] {
+        talker.send(&ClientFrame::VoiceLeave).await;
+        talker.settle().await;
+    }
+    let most = begun.elapsed().as_secs_f64() + TICK_S;
+    TALKERS as f64 * least..TALKERS as f64 * most
+}
+
 #[tokio::test]
-async fn figures_are_kept_where_ten_people_were_and_nowhere_else() {
+async fn figures_of_all_relays_are_kept_where_ten_people_were_and_nowhere_else() {
     // Once more if the hour ends in the middle of it.
     loop {
         let begun = hour();
         let server = Postgres::start().unwrap();
-        let mut relay = relay(&server.url(), &[]);
-        until_database_is(&relay, 1.0).await;
-        for n in 0..19 {
-            // Ten in Vienna, nine in Sydney.
-            let there = if n < 10 {
-                beside(0)
-            } else {
-                place(-33.8672, 151.2093)
-            };
-            let mut person = person_from(&relay, "192.0.2.1", "Somebody", there).await;
-            person.say(&format!("message number {n}")).await;
+        let mut relays = [0, 1].map(|_| relay(&server.url(), &[]));
+        for relay in &relays {
+            until_database_is(relay, 1.0).await;
         }
-        relay.terminate();
-        assert_eq!(relay.wait().await.code(), Some(0), "{}", relay.output());
-        if hour() == begun {
-            let figures =
-                "SELECT geohash, people, messages, extract(epoch FROM hour)::bigint FROM hourly";
-            let expected = format!("u2ed|10|10|{}", begun * 3_600);
-            rows(&server, figures, &[&expected]).await;
-            break;
+        // Each number is another one, so that none can be taken for another.
+        let voices = [
+            live(&relays[0], 11, 17).await,
+            live(&relays[1], 13, 29).await,
+        ];
+        for relay in &mut relays {
+            relay.terminate();
+            assert_eq!(relay.wait().await.code(), Some(0), "{}", relay.output());
         }
+        if hour() != begun {
+            continue;
+        }
+        let figures = "SELECT geohash, people, messages, extract(epoch FROM hour)::bigint";
+        let at = format!("{}", begun * 3_600);
+        let each = [format!("u2ed|11|17|{at}"), format!("u2ed|13|29|{at}")];
+        let each = [each[0].as_str(), &each[1]];
+        let sql = format!("{figures} FROM area_hours ORDER BY people");
+        rows(&server, &sql, &each).await;
+        let together = format!("u2ed|24|46|{at}");
+        rows(&server, &format!("{figures} FROM hourly"), &[&together]).await;
+        let seconds = |sql: &str| -> Vec<f64> {
+            let minutes = server.ask(sql).unwrap();
+            minutes
+                .iter()
+                .map(|m| 60.0 * m.parse::<f64>().unwrap())
+                .collect()
+        };
+        let talked = seconds("SELECT voice_minutes FROM area_hours ORDER BY people");
+        assert_eq!(talked.len(), 2);
+        for (talked, voices) in talked.iter().zip(&voices) {
+            assert!(voices.contains(talked), "{talked} s, not {voices:?}");
+        }
+        let [all] = seconds("SELECT voice_minutes FROM hourly")[..] else {
+            panic!("there is one row");
+        };
+        assert!(
+            (all - talked.iter().sum::<f64>()).abs() < 1e-6,
+            "{all} s of {talked:?}"
+        );
+        break;
     }
 }
