@@ -4,12 +4,10 @@ use anyhow::{Result, ensure};
 
 use crate::{
     Setup,
+    goals::{self, IDLE_BYTES, Verdict},
     report::{Count, table},
     swarm::{Framing, Swarm},
 };
-
-/// Most bytes that an idle socket may cost.
-const TARGET_BYTES: u64 = 8 * 1024;
 
 /// One run of the bench.
 #[derive(Clone, clap::Args)]
@@ -26,9 +24,11 @@ impl Options {
     }
 }
 
-/// Measures each count against a relay of its own and returns a Markdown table.
-pub fn run(setup: &Setup, options: &Options) -> Result<String> {
+/// Measures each count against a relay of its own and returns a Markdown table, and whether that is
+/// little enough.
+pub fn run(setup: &Setup, options: &Options) -> Result<(String, Vec<Verdict>)> {
     let mut rows = Vec::new();
+    let mut verdicts = Vec::new();
     for &count in &options.sockets {
         ensure!(
             count as u64 + 50 <= setup.files,
@@ -50,13 +50,14 @@ pub fn run(setup: &Setup, options: &Options) -> Result<String> {
             mib(before),
             mib(after),
             Count(each as f64).to_string(),
-            if each <= TARGET_BYTES { "yes" } else { "no" }.into(),
+            if each <= IDLE_BYTES { "yes" } else { "no" }.into(),
         ]);
+        verdicts.push(goals::idle(count, each));
         eprintln!("  {}", rows[rows.len() - 1].join(" | "));
         drop(swarm);
         relay.stop()?;
     }
-    Ok(format!(
+    let text = format!(
         "### Idle sockets: each with a session, greeted, not located\n\n{}",
         table(
             &[
@@ -68,5 +69,6 @@ pub fn run(setup: &Setup, options: &Options) -> Result<String> {
             ],
             &rows
         )
-    ))
+    );
+    Ok((text, verdicts))
 }

@@ -18,6 +18,8 @@ mod fanout;
 #[cfg(target_os = "linux")]
 mod frames;
 #[cfg(target_os = "linux")]
+mod goals;
+#[cfg(target_os = "linux")]
 mod http;
 #[cfg(target_os = "linux")]
 mod idle;
@@ -57,10 +59,14 @@ use setup::Setup;
 mod linux {
     use std::path::PathBuf;
 
-    use anyhow::Result;
+    use anyhow::{Result, ensure};
     use clap::{Parser, Subcommand};
 
-    use crate::{Setup, city, fanout, idle, machine, slow};
+    use crate::{
+        Setup, city, fanout,
+        goals::{self, Verdict},
+        idle, machine, slow,
+    };
 
     /// Measures a NearTalk relay under load.
     #[derive(Parser)]
@@ -71,6 +77,9 @@ mod linux {
         /// Small and short: shows that everything works, not how fast
         #[arg(long, global = true)]
         quick: bool,
+        /// End with an error when a goal is missed
+        #[arg(long, global = true)]
+        strict: bool,
         /// The relay to measure, instead of the one that was built along
         #[arg(long, global = true, value_name = "PATH")]
         relay: Option<PathBuf>,
@@ -109,26 +118,38 @@ mod linux {
             relay_args: arguments.relay_arg,
         };
         println!("{}\n", machine::description(&setup.cores));
-        match arguments.what.unwrap_or(What::All) {
-            What::Fanout(_) if quick => fanout(&setup, &fanout::Options::quick()),
-            What::Fanout(options) => fanout(&setup, &options),
-            What::Idle(_) if quick => idle(&setup, &idle::Options::quick()),
-            What::Idle(options) => idle(&setup, &options),
-            What::Slow(_) if quick => slow(&setup, &slow::Options::quick()),
-            What::Slow(options) => slow(&setup, &options),
-            What::City(_) if quick => city(&setup, &city::Options::quick()),
-            What::City(options) => city(&setup, &options),
+        let verdicts = match arguments.what.unwrap_or(What::All) {
+            What::Fanout(_) if quick => fanout(&setup, &fanout::Options::quick())?,
+            What::Fanout(options) => fanout(&setup, &options)?,
+            What::Idle(_) if quick => idle(&setup, &idle::Options::quick())?,
+            What::Idle(options) => idle(&setup, &options)?,
+            What::Slow(_) if quick => slow(&setup, &slow::Options::quick())?,
+            What::Slow(options) => slow(&setup, &options)?,
+            What::City(_) if quick => city(&setup, &city::Options::quick())?,
+            What::City(options) => city(&setup, &options)?,
             What::All if quick => {
                 fanout(&setup, &fanout::Options::quick())?;
-                idle(&setup, &idle::Options::quick())?;
-                slow(&setup, &slow::Options::quick())
+                let verdicts = idle(&setup, &idle::Options::quick())?;
+                slow(&setup, &slow::Options::quick())?;
+                verdicts
             }
             What::All => {
                 fanout(&setup, &defaults())?;
-                idle(&setup, &defaults())?;
-                slow(&setup, &defaults())
+                let verdicts = idle(&setup, &defaults())?;
+                slow(&setup, &defaults())?;
+                verdicts
             }
+        };
+        if !verdicts.is_empty() {
+            println!("{}", goals::shown(&verdicts));
         }
+        let missed = verdicts.iter().filter(|it| !it.is_reached()).count();
+        ensure!(
+            !arguments.strict || missed == 0,
+            "{missed} of {} goals are missed",
+            verdicts.len()
+        );
+        Ok(())
     }
 
     /// Options as they are when no flag is given.
@@ -138,25 +159,26 @@ mod linux {
         A::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
     }
 
-    fn fanout(setup: &Setup, options: &fanout::Options) -> Result<()> {
+    fn fanout(setup: &Setup, options: &fanout::Options) -> Result<Vec<Verdict>> {
         eprintln!("fanout");
         println!("{}", fanout::run(setup, options)?);
-        Ok(())
+        Ok(Vec::new())
     }
 
-    fn idle(setup: &Setup, options: &idle::Options) -> Result<()> {
+    fn idle(setup: &Setup, options: &idle::Options) -> Result<Vec<Verdict>> {
         eprintln!("idle");
-        println!("{}", idle::run(setup, options)?);
-        Ok(())
+        let (text, verdicts) = idle::run(setup, options)?;
+        println!("{text}");
+        Ok(verdicts)
     }
 
-    fn slow(setup: &Setup, options: &slow::Options) -> Result<()> {
+    fn slow(setup: &Setup, options: &slow::Options) -> Result<Vec<Verdict>> {
         eprintln!("slow");
         println!("{}", slow::run(setup, options)?);
-        Ok(())
+        Ok(Vec::new())
     }
 
-    fn city(setup: &Setup, options: &city::Options) -> Result<()> {
+    fn city(setup: &Setup, options: &city::Options) -> Result<Vec<Verdict>> {
         eprintln!("city");
         city::run(setup, options)
     }

@@ -5,6 +5,7 @@
 
 mod city;
 mod frames;
+mod goals;
 mod http;
 mod machine;
 mod relay;

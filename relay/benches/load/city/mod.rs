@@ -30,13 +30,14 @@ use self::{
     neartalk::NearTalk,
     plan::{Rates, plan},
     protocol::Protocol,
-    report::{Row, compare, growth, nodes, rows},
+    report::{Row, compare, cost, growth, kept_up, nodes, rows},
     servers::{Kind, Servers},
     socketio::SocketIo,
     topics::Topics,
 };
 use crate::{
     Setup,
+    goals::{self, Verdict},
     report::Count,
     swarm::{Framing, Swarm},
 };
@@ -149,6 +150,15 @@ impl Server {
             Self::Socketio => Kind::SocketIo,
         }
     }
+
+    /// How many times as much NearTalk is to do for a second of the processor.
+    const fn goal(self) -> Option<f64> {
+        match self {
+            Self::Neartalk => None,
+            Self::Nats => Some(1.5),
+            Self::Mosquitto | Self::Socketio => Some(5.0),
+        }
+    }
 }
 
 impl Options {
@@ -207,19 +217,23 @@ impl World {
     }
 }
 
-/// Runs the parts that are asked for and prints their tables. An error when a figure is worth
-/// nothing, or the relay was wrong.
-pub fn run(setup: &Setup, options: &Options) -> Result<()> {
+/// Runs the parts that are asked for and prints their tables; which goals are reached. An error when a
+/// figure is worth nothing, or the relay was wrong.
+pub fn run(setup: &Setup, options: &Options) -> Result<Vec<Verdict>> {
     let mut bad = Vec::new();
+    let mut verdicts = Vec::new();
     for part in &options.part {
         match part {
             Part::Cliques => {
                 let world = World::new(Map::cliques(options.in_cliques, 51))?;
-                side_by_side(setup, options, &world, "In cliques of 51", &mut bad)?;
+                let title = "In cliques of 51";
+                let measured = side_by_side(setup, options, &world, title, &mut bad)?;
+                verdicts.extend(goals_beside("in cliques", options, &measured));
             }
             Part::Map => {
                 let world = World::new(Map::city(options.on_map, options.seed))?;
-                side_by_side(setup, options, &world, "On the map", &mut bad)?;
+                let measured = side_by_side(setup, options, &world, "On the map", &mut bad)?;
+                verdicts.extend(goals_beside("on the map", options, &measured));
             }
             Part::Growth => {
                 let mut measured = Vec::new();
@@ -236,6 +250,11 @@ pub fn run(setup: &Setup, options: &Options) -> Result<()> {
                     options.a_minute,
                     growth(&measured)
                 );
+                let costs: Vec<_> = measured
+                    .iter()
+                    .map(|(people, _, outcome)| (*people, cost(outcome)))
+                    .collect();
+                verdicts.extend(goals::flat(&costs));
             }
             Part::Nodes => {
                 let world = World::new(Map::city(options.on_map, options.seed))?;
@@ -252,18 +271,32 @@ pub fn run(setup: &Setup, options: &Options) -> Result<()> {
                         measured.push((number, redis, outcome));
                     }
                 }
-                println!(
-                    "### One relay and two: {}\n\n{}",
-                    world.title(),
-                    nodes(&measured)
-                );
+                let (table, reached) = nodes(&measured);
+                println!("### One relay and two: {}\n\n{table}", world.title());
+                verdicts.extend(reached);
             }
         }
     }
     if !bad.is_empty() && !setup.quick {
         bail!("these figures are worth nothing:\n{}", bad.join("\n"));
     }
-    Ok(())
+    Ok(verdicts)
+}
+
+/// Whether NearTalk does as much more than each of the others as it is to.
+fn goals_beside(place: &str, options: &Options, measured: &[Row]) -> Vec<Verdict> {
+    if !options.server.contains(&Server::Neartalk) {
+        return Vec::new();
+    }
+    let others = options
+        .server
+        .iter()
+        .filter_map(|&other| Some((other, other.goal()?)));
+    let verdicts = others.flat_map(|(other, times)| {
+        let [ours, theirs] = [Server::Neartalk, other].map(|server| kept_up(measured, server));
+        goals::beside(place, &other.to_string(), times, &ours, &theirs)
+    });
+    verdicts.collect()
 }
 
 /// Measures every server at every rate that it keeps up, and the first that it does not.
@@ -273,7 +306,7 @@ fn side_by_side(
     world: &World,
     title: &str,
     bad: &mut Vec<String>,
-) -> Result<()> {
+) -> Result<Vec<Row>> {
     eprintln!("{title}: {}", world.title());
     let mut measured = Vec::new();
     for &server in &options.server {
@@ -298,7 +331,7 @@ fn side_by_side(
         rows(&measured),
         compare(&measured)
     );
-    Ok(())
+    Ok(measured)
 }
 
 /// Measures one server under one load, again if something else ran on the generator's core.

@@ -1,7 +1,10 @@
 //! What was measured, as Markdown.
 
 use super::{Server, load::Outcome, servers::Kind};
-use crate::report::{Count, Millis, table};
+use crate::{
+    goals::{self, Kept, Verdict},
+    report::{Count, Millis, table},
+};
 
 /// One server at one rate.
 pub struct Row {
@@ -78,35 +81,49 @@ pub fn rows(measured: &[Row]) -> String {
     table(&head(&["server", "offered/s"]), &rows)
 }
 
+/// What a server does at each rate that it keeps up.
+pub fn kept_up(measured: &[Row], server: Server) -> Vec<Kept> {
+    let rows = measured
+        .iter()
+        .filter(|row| row.sustained && row.server == server);
+    let kept = rows.map(|row| Kept {
+        rate: row.rate,
+        per_cpu: row.outcome.per_cpu(),
+        p99_ns: row.outcome.p99(),
+    });
+    kept.collect()
+}
+
 /// What NearTalk does for what each of the others does: at the same rate, where both keep it up, and
 /// at the rate at which each does most for its processor time.
 pub fn compare(measured: &[Row]) -> String {
-    let kept_up = |server: Server| {
-        let rows = measured.iter().filter(|row| row.sustained);
-        rows.filter(move |row| row.server == server)
+    let best = |kept: &[Kept]| {
+        let best = kept.iter().max_by(|a, b| a.per_cpu.total_cmp(&b.per_cpu));
+        best.copied()
     };
-    let best = |server: Server| {
-        kept_up(server).max_by(|a, b| a.outcome.per_cpu().total_cmp(&b.outcome.per_cpu()))
-    };
+    let ours = kept_up(measured, Server::Neartalk);
     let mut rows = Vec::new();
     for other in [Server::Nats, Server::Mosquitto, Server::Socketio] {
-        let mut line = |at: String, ours: &Row, theirs: &Row| {
-            let ratio = ours.outcome.per_cpu() / theirs.outcome.per_cpu();
+        let theirs = kept_up(measured, other);
+        let mut line = |at: String, ours: Kept, theirs: Kept| {
+            let ratio = ours.per_cpu / theirs.per_cpu;
             rows.push(vec![
                 other.to_string(),
                 at,
                 format!("{ratio:.2}"),
-                Millis(ours.outcome.p99()).to_string(),
-                Millis(theirs.outcome.p99()).to_string(),
+                Millis(ours.p99_ns).to_string(),
+                Millis(theirs.p99_ns).to_string(),
             ]);
         };
-        for ours in kept_up(Server::Neartalk) {
-            let theirs = kept_up(other).find(|row| row.rate.total_cmp(&ours.rate).is_eq());
-            if let Some(theirs) = theirs {
+        for &ours in &ours {
+            let theirs = theirs
+                .iter()
+                .find(|it| it.rate.total_cmp(&ours.rate).is_eq());
+            if let Some(&theirs) = theirs {
                 line(Count(ours.rate).to_string(), ours, theirs);
             }
         }
-        if let (Some(ours), Some(theirs)) = (best(Server::Neartalk), best(other)) {
+        if let (Some(ours), Some(theirs)) = (best(&ours), best(&theirs)) {
             let at = format!(
                 "{} and {}, each at its best",
                 Count(ours.rate),
@@ -127,9 +144,13 @@ pub fn compare(measured: &[Row]) -> String {
     )
 }
 
+/// Microseconds of processor time for a delivery.
+pub fn cost(outcome: &Outcome) -> f64 {
+    1e6 / outcome.per_cpu()
+}
+
 /// A growing city.
 pub fn growth(measured: &[(usize, f64, Outcome)]) -> String {
-    let cost = |outcome: &Outcome| 1e6 / outcome.per_cpu();
     let first = measured
         .first()
         .map_or(1.0, |(_, _, outcome)| cost(outcome));
@@ -150,33 +171,37 @@ pub fn growth(measured: &[(usize, f64, Outcome)]) -> String {
     table(&head(&first), &rows)
 }
 
-/// One relay and two.
-pub fn nodes(measured: &[(usize, bool, Outcome)]) -> String {
-    let mut alone = [1.0; 2];
-    let rows: Vec<_> = measured
-        .iter()
-        .map(|(nodes, redis, outcome)| {
-            // Of the relays alone: Redis is not what is added.
-            let relays = outcome.delivered as f64 / (outcome.cpu - outcome.redis_cpu).max(0.01);
-            if *nodes == 1 {
-                alone[usize::from(*redis)] = relays;
-            }
-            let over = |of: f64| format!("{:.2}", *nodes as f64 * relays / of);
-            let mut line = vec![
-                format!("{nodes}{}", if *redis { ", Redis" } else { ", memory" }),
-                Count(outcome.offered).to_string(),
-                Count(relays).to_string(),
-                over(alone[0]),
-                if *redis {
-                    over(alone[1])
-                } else {
-                    String::new()
-                },
-            ];
-            line.extend(figures(outcome));
-            line
-        })
-        .collect();
+/// One relay and two, and whether two carry enough.
+pub fn nodes(measured: &[(usize, bool, Outcome)]) -> (String, Vec<Verdict>) {
+    // What one does alone, in memory and with Redis.
+    let mut alone = [None; 2];
+    let mut verdicts = Vec::new();
+    let mut rows = Vec::new();
+    for (nodes, redis, outcome) in measured {
+        // Of the relays alone: Redis is not what is added.
+        let relays = outcome.delivered as f64 / (outcome.cpu - outcome.redis_cpu).max(0.01);
+        if *nodes == 1 {
+            alone[usize::from(*redis)] = Some(relays);
+        }
+        let over = alone.map(|of| of.map(|of: f64| *nodes as f64 * relays / of));
+        if *nodes == 2 {
+            let each = ["in memory", "with Redis"].into_iter().zip(over);
+            let reached = each
+                .filter_map(|(one, ratio)| Some(goals::two_relays(outcome.offered, one, ratio?)));
+            verdicts.extend(reached);
+        }
+        let [over_memory, over_redis] =
+            over.map(|ratio| ratio.map_or(String::new(), |ratio| format!("{ratio:.2}")));
+        let mut line = vec![
+            format!("{nodes}{}", if *redis { ", Redis" } else { ", memory" }),
+            Count(outcome.offered).to_string(),
+            Count(relays).to_string(),
+            over_memory,
+            if *redis { over_redis } else { String::new() },
+        ];
+        line.extend(figures(outcome));
+        rows.push(line);
+    }
     let first = [
         "relays",
         "offered/s",
@@ -184,5 +209,5 @@ pub fn nodes(measured: &[(usize, bool, Outcome)]) -> String {
         "carried over one in memory",
         "carried over one with Redis",
     ];
-    table(&head(&first), &rows)
+    (table(&head(&first), &rows), verdicts)
 }
