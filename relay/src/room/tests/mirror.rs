@@ -13,7 +13,7 @@ fn the_end_of_a_session_ends_what_it_has_on_another_relays_turn_server() {
     let mut changes = Vec::new();
     let servers = [1, 2].map(|n| {
         let secret = "hush".parse().unwrap();
-        InnerServer::new(vec![([192, 0, 2, n], 3_478).into()], secret)
+        InnerServer::new(vec![([192, 0, 2, n], 3_478).into()], secret, at(0))
     });
     for (at, server) in servers.iter().enumerate() {
         let (sender, told) = tokio::sync::mpsc::channel(8);

@@ -45,12 +45,23 @@ pub struct Ended {
 pub struct InnerServer {
     addresses: Vec<SocketAddr>,
     secret: TurnSecret,
+    /// When it was started.
+    #[serde(default)]
+    since: Timestamp,
 }
 
 impl InnerServer {
-    /// The one that clients reach at `addresses`, with credentials signed with `secret`.
-    pub fn new(addresses: Vec<SocketAddr>, secret: TurnSecret) -> Self {
-        Self { addresses, secret }
+    /// The one that clients reach at `addresses` `since` then, with credentials signed with `secret`.
+    pub fn new(addresses: Vec<SocketAddr>, secret: TurnSecret, since: Timestamp) -> Self {
+        Self {
+            addresses,
+            secret,
+            since,
+        }
+    }
+
+    fn is_where(&self, other: &Self) -> bool {
+        self.addresses.iter().any(|at| other.addresses.contains(at))
     }
 
     fn urls(&self, scheme: &str) -> Vec<String> {
@@ -99,9 +110,18 @@ impl Issuer {
         }
     }
 
-    /// From now on these are the servers of other relays.
+    /// From now on these are the servers of other relays. One that has been replaced is known until its lease
+    /// ends, and gives nobody credentials any more: where several are said to be, the last is.
     pub fn meet(&mut self, others: BTreeMap<NodeId, InnerServer>) {
-        self.others = others;
+        let is_replaced = |node: &NodeId, server: &InnerServer| {
+            let later = |(other, it): (&NodeId, &InnerServer)| {
+                it.is_where(server) && (it.since, other) > (server.since, node)
+            };
+            self.own.is_where(server) || others.iter().any(later)
+        };
+        let there = others.iter().filter(|(node, it)| !is_replaced(node, it));
+        let there = there.map(|(&node, server)| (node, server.clone()));
+        self.others = there.collect();
     }
 
     /// What this session needs from `now` on: STUN, which takes no credentials, and TURN, which does,
@@ -201,8 +221,13 @@ mod tests {
     use super::*;
 
     fn server(addresses: &[&str], rng: &mut StdRng) -> InnerServer {
+        server_since(0, addresses, rng)
+    }
+
+    fn server_since(ms: u64, addresses: &[&str], rng: &mut StdRng) -> InnerServer {
         let addresses = addresses.iter().map(|address| address.parse().unwrap());
-        InnerServer::new(addresses.collect(), TurnSecret::random(rng))
+        let since = Timestamp::from_millis(ms);
+        InnerServer::new(addresses.collect(), TurnSecret::random(rng), since)
     }
 
     fn here() -> Spot {
@@ -266,6 +291,38 @@ mod tests {
         let servers = issuer.ice_servers(fox, &here(), Timestamp::from_millis(9_000));
         let third = Username::parse(servers[1].username.as_ref().unwrap()).unwrap();
         assert!(third.user != first && third.user != second);
+    }
+
+    #[test]
+    fn a_server_that_was_replaced_is_given_to_nobody() {
+        let mut rng = StdRng::seed_from_u64(3);
+        let (own, other) = ("192.0.2.1:3478", "192.0.2.2:3478");
+        let (sender, _changes) = mpsc::channel(8);
+        let here_now = server_since(9, &[own, "[2001:db8::1]:3478"], &mut rng);
+        // It was here before, and by its own clock even later.
+        let here_before = server_since(10, &[own], &mut rng);
+        let [second, first] = [8, 7].map(|ms| server_since(ms, &[other], &mut rng));
+        let expected = [&here_now, &second].map(|it| it.secret.clone());
+        let issuer_rng = StdRng::seed_from_u64(9);
+        let mut issuer = Issuer::new(here_now, Duration::from_secs(60), issuer_rng, sender);
+        let others = [first.clone(), here_before, second, first];
+        let others = others.map(|server| (NodeId::random(&mut rng), server));
+        issuer.meet(others.into());
+        let now = Timestamp::from_millis(5_000);
+        let servers = issuer.ice_servers(PeerId::random(&mut rng), &here(), now);
+        let [_, turn @ ..] = &servers[..] else {
+            panic!("{servers:?}");
+        };
+        assert_eq!(turn.len(), 2, "{servers:?}");
+        for (at, secret) in [own, other].into_iter().zip(expected) {
+            let url = format!("turn:{at}");
+            let server = turn
+                .iter()
+                .find(|server| server.urls.contains(&url))
+                .unwrap();
+            let name = server.username.as_ref().unwrap();
+            assert_eq!(server.credential, Some(secret.credential(name)));
+        }
     }
 
     #[test]

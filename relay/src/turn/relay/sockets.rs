@@ -102,10 +102,11 @@ impl Sockets {
                 runtime.block_on(run(core, sockets, changes, clock));
                 drop(alive);
             })?;
+        let since = clock.now();
         Ok(Running {
-            for_guests: InnerServer::new(self.servers.clone(), secrets.guests),
+            for_guests: InnerServer::new(self.servers.clone(), secrets.guests, since),
             issuer: Issuer::new(
-                InnerServer::new(self.servers, secrets.own),
+                InnerServer::new(self.servers, secrets.own, since),
                 ttl,
                 issuer_rng,
                 sender,
