@@ -1,6 +1,7 @@
 //! What is in `deploy/`: checked with the programs that will read it, and put into a package.
 
 mod compose;
+mod dashboard;
 mod dockerfile;
 
 use std::{
@@ -143,6 +144,11 @@ pub fn check(guard: &Guard) -> Result<()> {
     let folder = root().join("target/check-deploy");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
+    let rules = folder.join("dashboard.yml");
+    let dashboard = fs::read_to_string(deploy.join("grafana/neartalk.json"))?;
+    fs::write(&rules, dashboard::as_rules(&dashboard)?)?;
+    let mut promtool = Command::new("promtool");
+    succeed(promtool.args(["check", "rules"]).arg(&rules), guard)?;
     // Node takes a file for a module by its name; k6 takes every script for one.
     let script = folder.join("k6.mjs");
     fs::copy(deploy.join("k6.js"), &script).context("copying deploy/k6.js")?;
