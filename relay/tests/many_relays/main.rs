@@ -11,6 +11,7 @@
 mod common;
 
 mod civil;
+mod connections;
 #[path = "../engines/engine.rs"]
 mod engine;
 mod kinds;

@@ -9,6 +9,7 @@ use redis::{
     aio::{AsyncPushSender, MultiplexedConnection},
     cluster::ClusterClientBuilder,
     cluster_async::ClusterConnection,
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
     sentinel::{SentinelClientBuilder, SentinelServerType},
 };
 use thiserror::Error;
@@ -20,6 +21,9 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a connection to it may take.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The system ends a connection over which nothing has got through for this long.
+const TCP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where Redis is: one server, the master that some sentinels know, or a cluster.
 #[derive(Clone, PartialEq, Eq)]
@@ -107,7 +111,9 @@ impl RedisUrl {
             Kind::Single => {
                 let info = self.text.as_str().into_connection_info()?;
                 let settings = info.redis_settings().clone();
-                let info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
+                let info = info
+                    .set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3))
+                    .set_tcp_settings(tcp());
                 let config = config.set_push_sender(pushes);
                 let client = Client::open(info)?;
                 let connection = client
@@ -127,12 +133,28 @@ impl RedisUrl {
                     .connection_timeout(CONNECTION_TIMEOUT)
                     .response_timeout(RESPONSE_TIMEOUT)
                     .retries(2)
+                    .tcp_settings(tcp())
                     .push_sender(pushes)
                     .build()?;
                 Ok(Connection::Cluster(client.get_async_connection().await?))
             }
         }
     }
+}
+
+fn tcp() -> TcpSettings {
+    let keepalive = TcpKeepalive::new()
+        .with_time(TCP_TIMEOUT)
+        .with_interval(TCP_TIMEOUT);
+    let settings = TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keepalive)
+        // Whatever the system has not got rid of when a connection is given up is thrown away. It
+        // would be sent once the way is free again, and Redis would take it for news.
+        .set_linger_time(Duration::ZERO);
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    let settings = settings.set_user_timeout(TCP_TIMEOUT);
+    settings
 }
 
 fn sentinel_client(sentinels: &[String], service: &str) -> RedisResult<SentinelClientBuilder> {
@@ -142,7 +164,8 @@ fn sentinel_client(sentinels: &[String], service: &str) -> RedisResult<SentinelC
     let infos = infos.collect::<RedisResult<Vec<ConnectionInfo>>>()?;
     let addresses: Vec<ConnectionAddr> = infos.iter().map(|info| info.addr().clone()).collect();
     let mut builder = SentinelClientBuilder::new(addresses, service, SentinelServerType::Master)?
-        .set_client_to_redis_protocol(ProtocolVersion::RESP3);
+        .set_client_to_redis_protocol(ProtocolVersion::RESP3)
+        .set_client_to_redis_tcp_settings(tcp());
     if let Some(first) = infos.first() {
         // The same name and password at both, as in the address.
         if let Some(username) = first.redis_settings().username() {

@@ -12,6 +12,7 @@ use redis::{RedisError, RedisResult};
 use rustc_hash::FxHashMap;
 use tokio::{
     sync::{mpsc, oneshot, watch},
+    task::JoinSet,
     time::{Instant, MissedTickBehavior, interval_at, sleep_until},
 };
 
@@ -70,6 +71,8 @@ pub(super) struct Keeper {
     agreed: BTreeSet<u64>,
     /// The last sign of life that Redis took.
     beaten_at: Timestamp,
+    /// From when on whoever gives no sign of life is gone.
+    judges_from: Instant,
 }
 
 type Opening = BoxFuture<'static, RedisResult<Vec<Region>>>;
@@ -106,6 +109,7 @@ impl Keeper {
             days: BTreeMap::new(),
             agreed: BTreeSet::new(),
             beaten_at: clock.now(),
+            judges_from: Instant::now(),
         }
     }
 
@@ -114,7 +118,8 @@ impl Keeper {
         let [first, most] = BACKOFF;
         let mut backoff = first;
         while self.orders.upgrade().is_some() {
-            let reason = match self.connect().await {
+            let mut pump = JoinSet::new();
+            let reason = match self.connect(&mut pump).await {
                 Ok(connection) => {
                     backoff = first;
                     tracing::info!("Redis is there");
@@ -133,6 +138,8 @@ impl Keeper {
                 settled_at: Instant::now(),
                 generation: self.generation,
             });
+            // It would keep what it hears over the old connection coming, beside the new one.
+            pump.shutdown().await;
             if was_well.trouble.is_none() {
                 tracing::warn!(
                     reason,
@@ -144,8 +151,9 @@ impl Keeper {
         }
     }
 
-    /// Opens a connection, and brings Redis and the room up to date with each other.
-    async fn connect(&mut self) -> Result<Connection, Reason> {
+    /// Opens a connection, and brings Redis and the room up to date with each other. What comes over
+    /// it is taken in by `pump`.
+    async fn connect(&mut self, pump: &mut JoinSet<()>) -> Result<Connection, Reason> {
         self.generation += 1;
         self.closing.clear();
         let (send, pushes, overflow) = pump::channel();
@@ -157,7 +165,7 @@ impl Keeper {
         ];
         let channels = channels.map(|channel| (Keys::OF_NODES, channel));
         connection.subscribe(channels.into()).await.map_err(say)?;
-        let pump = Pump::new(
+        let pumping = Pump::new(
             self.node,
             self.keys.clone(),
             self.generation,
@@ -167,7 +175,7 @@ impl Keeper {
             pushes,
             overflow,
         );
-        tokio::spawn(pump.run(connection.clone()));
+        pump.spawn(pumping.run(connection.clone()));
         self.find_lost(&mut connection).await.map_err(say)?;
         self.withdraw_people(&mut connection).await.map_err(say)?;
         self.agreed.clear();
@@ -290,8 +298,9 @@ impl Keeper {
         orders: &mut mpsc::Receiver<Order>,
     ) -> Reason {
         let mut opening: FuturesUnordered<Opening> = FuturesUnordered::new();
-        // Others may need as long to give their first sign of life after an outage.
         let period = self.settings.lease / BEATS;
+        // Others may only now find out that Redis has forgotten them, and have to connect again.
+        self.judges_from = Instant::now() + period * 3 / 2;
         let mut beats = interval_at(Instant::now() + period, period);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Others may have told Redis of their people only after this relay has read it.
@@ -471,6 +480,8 @@ impl Keeper {
         self.feed.hear(News::TurnServers(others.collect())).await;
         if !first {
             self.share_keys(connection).await.map_err(say)?;
+        }
+        if !first && Instant::now() >= self.judges_from {
             let alive = alive.into_iter().map(|(node, _)| node).collect();
             self.feed.hear(News::Alive(alive, asked_at)).await;
         }

@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use redis::{FromRedisValue, PushInfo, PushKind, aio::SendError};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     Order, Questions, attend,
@@ -92,9 +92,10 @@ impl Pump {
         }
     }
 
-    /// Runs until the connection is gone, and says so.
+    /// Runs until the connection is gone, and says so. As long as it runs it keeps the connection,
+    /// and that keeps it: whoever gives the connection up has to abort it.
     pub async fn run(mut self, connection: Connection) {
-        let requests = Arc::new(Semaphore::new(REQUESTS));
+        let mut requests = JoinSet::new();
         let mut reason = "the connection to Redis was lost";
         while let Some(push) = self.pushes.recv().await {
             if self.overflow.load(Ordering::Relaxed) {
@@ -103,7 +104,7 @@ impl Pump {
             }
             match push.kind {
                 PushKind::Disconnection => break,
-                PushKind::SMessage => self.take(push, &connection, &requests).await,
+                PushKind::SMessage => self.take(push, &connection, &mut requests).await,
                 PushKind::SUnsubscribe => {
                     let expected = self.is_expected_end(push).await;
                     if !expected {
@@ -145,7 +146,7 @@ impl Pump {
         }
     }
 
-    async fn take(&self, push: PushInfo, connection: &Connection, requests: &Arc<Semaphore>) {
+    async fn take(&self, push: PushInfo, connection: &Connection, requests: &mut JoinSet<()>) {
         let mut data = push.data.into_iter();
         let mut text = || String::from_redis_value(data.next()?).ok();
         let (Some(channel), Some(payload)) = (text(), text()) else {
@@ -220,20 +221,20 @@ impl Pump {
         to: NodeId,
         answer: impl Future<Output = Option<Letter>> + Send + 'static,
         connection: &Connection,
-        requests: &Arc<Semaphore>,
+        requests: &mut JoinSet<()>,
     ) {
-        let Ok(permit) = Arc::clone(requests).try_acquire_owned() else {
+        while requests.try_join_next().is_some() {}
+        if requests.len() >= REQUESTS {
             return;
-        };
+        }
         let (keys, own) = (self.keys.clone(), self.node);
         let mut connection = connection.clone();
-        tokio::spawn(async move {
+        requests.spawn(async move {
             let letter = answer.await;
             if let Some(command) = letter.and_then(|letter| letter_to(&keys, own, to, &letter)) {
                 // Whoever has asked does without in the end.
                 let _ = connection.run::<u64>(&command).await;
             }
-            drop(permit);
         });
     }
 }
