@@ -19,7 +19,7 @@ use crate::{
     store::{
         Change, News,
         region::Region,
-        wire::{Event, Letter, NodeId, Presence, Stamp, Utterance},
+        wire::{Claim, Event, Letter, NodeId, Presence, SessionKey, Stamp, Utterance},
     },
 };
 
@@ -73,14 +73,22 @@ impl<L: Link> Room<L> {
                     self.follow(ruling, now);
                 }
             }
-            News::Lost(sessions) => {
-                for (key, node) in sessions {
-                    let slot = self.id_of(key, now).and_then(|id| self.sessions.find(&id));
-                    if let Some(slot) = slot {
-                        self.lose(slot, node, now);
-                    }
+            News::Claimed(sessions) => {
+                for (key, claim) in sessions {
+                    self.weigh(key, claim, now);
                 }
             }
+        }
+    }
+
+    /// Gives a session up if another relay has the better claim to it.
+    fn weigh(&mut self, key: SessionKey, claim: Claim, now: Timestamp) {
+        let slot = self.id_of(key, now).and_then(|id| self.sessions.find(&id));
+        if let Some(slot) = slot
+            && let Some(own) = self.session_record(slot)
+            && claim > own.claim()
+        {
+            self.lose(slot, claim.node, now);
         }
     }
 

@@ -18,8 +18,8 @@ use tokio::sync::oneshot;
 use self::{
     region::Region,
     wire::{
-        Event, Letter, NodeId, PlaceRecord, Presence, Reply, Request, SessionKey, SessionRecord,
-        Stamp, Utterance,
+        Claim, Event, Letter, NodeId, PlaceRecord, Presence, Reply, Request, SessionKey,
+        SessionRecord, Stamp, Utterance,
     },
 };
 use crate::{
@@ -112,8 +112,8 @@ pub enum News {
     Key(u64, DayKey),
     /// What was decided on any relay.
     Rulings(Vec<Ruling>),
-    /// These sessions are on another relay now.
-    Lost(Vec<(SessionKey, NodeId)>),
+    /// Other relays claim these sessions.
+    Claimed(Vec<(SessionKey, Claim)>),
 }
 
 /// Where a session is that the room does not know.

@@ -73,6 +73,38 @@ impl<'de> Deserialize<'de> for NodeId {
     }
 }
 
+/// Which relay a session is on. When two say that it is theirs, the greater claim holds: that of the
+/// relay to which it has changed last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// How often the session has changed relays.
+    pub moves: u32,
+    /// The relay.
+    pub node: NodeId,
+}
+
+impl Claim {
+    /// Characters of its written form, in which claims have the same order.
+    pub const CHARS: usize = 8 + NodeId::CHARS;
+
+    /// Reads what a session's record in the store begins with; the rest is the record.
+    pub fn parse(s: &str) -> Option<(Self, &str)> {
+        let (claim, rest) = s.split_at_checked(Self::CHARS)?;
+        let (moves, node) = claim.split_at_checked(8)?;
+        let claim = Self {
+            moves: u32::from_str_radix(moves, 16).ok()?,
+            node: NodeId::parse(node)?,
+        };
+        Some((claim, rest))
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}{}", self.moves, self.node)
+    }
+}
+
 /// What a session is known by among relays and in their store: half of its secret's SHA-256, from
 /// which nobody gets back to the secret.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -371,6 +403,16 @@ pub struct SessionRecord {
     pub place: Option<PlaceRecord>,
 }
 
+impl SessionRecord {
+    /// What the relay says by it.
+    pub fn claim(&self) -> Claim {
+        Claim {
+            moves: self.stamp.moves,
+            node: self.node,
+        }
+    }
+}
+
 /// A session's place as it outlives its relay.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PlaceRecord {
@@ -420,6 +462,33 @@ mod tests {
         assert!(!format!("{key:?}").contains(&key.to_string()[..8]));
         let json = serde_json::to_string(&key).unwrap();
         assert_eq!(serde_json::from_str::<SessionKey>(&json).unwrap(), key);
+    }
+
+    #[test]
+    fn claims_have_the_same_order_in_writing() {
+        let mut claims = Vec::new();
+        for moves in [0, 1, 9, 10, 255, 256, u32::MAX] {
+            for node in [0, 1, 15, 16, u64::MAX] {
+                let node = NodeId(node);
+                claims.push(Claim { moves, node });
+            }
+        }
+        assert!(claims.is_sorted());
+        let written: Vec<_> = claims.iter().map(Claim::to_string).collect();
+        assert!(written.is_sorted(), "{written:?}");
+        for (claim, written) in claims.iter().zip(&written) {
+            assert_eq!(written.len(), Claim::CHARS);
+            assert_eq!(Claim::parse(written), Some((*claim, "")));
+            let record = format!("{written}{{}}");
+            assert_eq!(Claim::parse(&record), Some((*claim, "{}")));
+        }
+        for bad in [
+            "",
+            "00000001",
+            "{\"node\":\"0000000000000000\",\"stamp\":{}}",
+        ] {
+            assert_eq!(Claim::parse(bad), None, "{bad}");
+        }
     }
 
     #[test]

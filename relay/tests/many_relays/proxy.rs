@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{mpsc, watch},
 };
 
 /// How a [`Proxy`] treats those who connect through it.
@@ -76,4 +76,26 @@ async fn serve(mut near: TcpStream, target: SocketAddr, mut mode: watch::Receive
         return;
     }
     let _ = mode.wait_for(|mode| *mode != Mode::Silent).await;
+}
+
+/// Passes one connection on to `target`, and tells what goes there.
+pub async fn tap(target: SocketAddr) -> (SocketAddr, mpsc::UnboundedReceiver<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let (near, _) = listener.accept().await.unwrap();
+        let far = TcpStream::connect(target).await.unwrap();
+        let (mut from_near, mut to_near) = near.into_split();
+        let (mut from_far, mut to_far) = far.into_split();
+        tokio::spawn(async move { copy(&mut from_far, &mut to_near).await });
+        let mut buffer = vec![0; 65_536];
+        // A relay's end may reset it.
+        while let Ok(length @ 1..) = from_near.read(&mut buffer).await {
+            to_far.write_all(&buffer[..length]).await.unwrap();
+            // Whoever listens may have heard enough.
+            let _ = tell.send(buffer[..length].to_vec());
+        }
+    });
+    (address, told)
 }

@@ -23,7 +23,7 @@ impl Relays {
 const GONE: i64 = -2;
 
 /// Every key that there is.
-fn keys(connection: &mut Connection) -> Vec<String> {
+pub fn keys(connection: &mut Connection) -> Vec<String> {
     connection.scan().unwrap().map(Result::unwrap).collect()
 }
 
@@ -219,6 +219,8 @@ async fn a_message_costs_redis_the_same_however_many_are_around() {
     let mut connection = relays.connection();
     let mut fox = Person::at(&relays[0], &relays[0].api(), "Fox", beside(0), 500).await;
     let expected = [
+        ("eval", 2),
+        ("getrange", 1),
         ("pexpire", 1),
         ("set", 2),
         ("spublish", 1),

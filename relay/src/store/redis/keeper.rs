@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use neartalk_shared::{Timestamp, time::millis};
-use redis::{RedisError, RedisResult};
+use redis::{FromRedisValue, RedisError, RedisResult};
 use rustc_hash::FxHashMap;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -21,7 +21,9 @@ use super::{
     client::Connection,
     keys::Keys,
     pump::{self, Pump},
-    rulings, snapshot,
+    rulings,
+    scripts::{self, eval},
+    snapshot,
 };
 use crate::{
     clock::Clock,
@@ -31,7 +33,7 @@ use crate::{
         Change, News,
         attendance::Attendance,
         region::Region,
-        wire::{NodeId, SessionKey, SessionRecord, Sign, Stamp},
+        wire::{Claim, NodeId, SessionKey, Sign, Stamp},
     },
 };
 
@@ -249,32 +251,27 @@ impl Keeper {
         Ok(())
     }
 
-    /// Learns which sessions have gone to other relays while this one could not be asked.
+    /// Learns which sessions other relays have taken over while this one could not be asked.
     async fn find_lost(&self, connection: &mut Connection) -> RedisResult<()> {
         let own = self.feed.own_sessions().await;
-        let mut lost = Vec::new();
+        let mut claimed = Vec::new();
         for sessions in own.chunks(SESSIONS) {
             let ask = |&(key, _): &(SessionKey, Stamp)| {
-                let mut command = redis::cmd("GET");
+                let mut command = redis::cmd("GETRANGE");
                 command.arg(self.keys.session(key));
+                command.arg(0).arg(Claim::CHARS - 1);
                 (Keys::of_session(key), command)
             };
             let answers = connection
                 .run_all(sessions.iter().map(ask).collect())
                 .await?;
-            for (&(key, stamp), answer) in sessions.iter().zip(answers) {
-                let json: Option<String> = redis::FromRedisValue::from_redis_value(answer)?;
-                let record =
-                    json.and_then(|json| serde_json::from_str::<SessionRecord>(&json).ok());
-                if let Some(record) = record
-                    && record.node != self.node
-                    && (record.stamp.moves, record.node) > (stamp.moves, self.node)
-                {
-                    lost.push((key, record.node));
-                }
+            for (&(key, _), answer) in sessions.iter().zip(answers) {
+                let claim = String::from_redis_value(answer)?;
+                let claim = Claim::parse(&claim).map(|(claim, _)| (key, claim));
+                claimed.extend(claim.filter(|(_, claim)| claim.node != self.node));
             }
         }
-        self.feed.hear(News::Lost(lost)).await;
+        self.feed.hear(News::Claimed(claimed)).await;
         Ok(())
     }
 
@@ -439,11 +436,9 @@ impl Keeper {
             // Others have taken this relay for dead, or Redis has lost its memory.
             return Err("Redis had forgotten this relay".into());
         }
-        let mut add = redis::cmd("SADD");
-        add.arg(self.keys.nodes()).arg(self.node.to_string());
-        let mut keep = redis::cmd("PEXPIRE");
-        keep.arg(self.keys.nodes()).arg(2 * lease);
-        let mut commands = vec![(Keys::OF_NODES, add), (Keys::OF_NODES, keep)];
+        let mut add = eval(scripts::ADD, [self.keys.nodes()]);
+        add.arg(self.node.to_string()).arg(2 * lease);
+        let mut commands = vec![(Keys::OF_NODES, add)];
         for region in self.attendance.open() {
             let mut people = redis::cmd("PEXPIRE");
             people

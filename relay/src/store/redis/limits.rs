@@ -12,7 +12,7 @@ use redis::{Cmd, FromRedisValue};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use super::{Redis, keys::Keys};
+use super::{Redis, keys::Keys, scripts::eval};
 use crate::{
     address::AddressKey,
     moderation::{gate::CHALLENGE_TTL, origin::OriginDigest},
@@ -52,19 +52,13 @@ redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1";
 
-fn eval(script: &str, key: String) -> Cmd {
-    let mut command = redis::cmd("EVAL");
-    command.arg(script).arg(1).arg(key);
-    command
-}
-
 impl Redis {
     pub(super) async fn count_session(&self, address: AddressKey) -> Result<(), u64> {
         let Some(origin) = self.origin(address) else {
             return Ok(());
         };
         let Quota { interval_us, .. } = self.limits.sessions;
-        let mut command = eval(GCRA, self.keys.sessions_of(origin));
+        let mut command = eval(GCRA, [self.keys.sessions_of(origin)]);
         command
             .arg(interval_us)
             .arg(self.limits.sessions.tolerance_us());
@@ -128,7 +122,7 @@ impl Redis {
     }
 
     async fn hold(&self, ticket: SocketTicket, limit: u32) -> Option<u64> {
-        let mut command = eval(SOCKET, self.keys.sockets_of(ticket.origin));
+        let mut command = eval(SOCKET, [self.keys.sockets_of(ticket.origin)]);
         command
             .arg(self.member(ticket))
             .arg(limit)

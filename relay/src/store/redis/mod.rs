@@ -12,6 +12,7 @@ pub mod keys;
 mod limits;
 mod pump;
 mod rulings;
+mod scripts;
 mod snapshot;
 mod writer;
 
@@ -36,7 +37,7 @@ use self::{client::Connection, keeper::Keeper, keys::Keys, writer::Writer};
 use super::{
     Change, SocketTicket, Storage, TooMany, Whereabouts,
     region::Region,
-    wire::{Letter, NodeId, Reply, Request, SessionKey, SessionRecord},
+    wire::{Claim, Letter, NodeId, Reply, Request, SessionKey, SessionRecord},
 };
 use crate::{
     address::{AddressKey, AddressLimits},
@@ -258,7 +259,8 @@ impl Redis {
         let (Some(session), place) = answer else {
             return Some(None);
         };
-        let mut record: SessionRecord = serde_json::from_str(&session).ok()?;
+        let (_, json) = Claim::parse(&session)?;
+        let mut record: SessionRecord = serde_json::from_str(json).ok()?;
         record.place = place.and_then(|place| serde_json::from_str(&place).ok());
         Some(Some(record))
     }

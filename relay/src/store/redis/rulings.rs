@@ -4,7 +4,7 @@
 use neartalk_shared::Timestamp;
 use redis::{Cmd, RedisResult};
 
-use super::{client::Connection, keys::Keys};
+use super::{client::Connection, keys::Keys, scripts::eval};
 use crate::moderation::{
     origin::{DAY_MS, DayKey, day_of},
     rulings::Ruling,
@@ -36,12 +36,8 @@ pub(super) fn keep(keys: &Keys, ruling: &Ruling, now: Timestamp) -> Option<Cmd> 
     if ruling.until <= now {
         return None;
     }
-    let mut command = redis::cmd("EVAL");
+    let mut command = eval(KEEP, [keys.ruling(ruling.what.subject()), keys.rulings()]);
     command
-        .arg(KEEP)
-        .arg(2)
-        .arg(keys.ruling(ruling.what.subject()))
-        .arg(keys.rulings())
         .arg(ruling.at.as_millis())
         .arg(serde_json::to_string(ruling).ok()?)
         .arg(ruling.until.as_millis())

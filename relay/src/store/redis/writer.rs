@@ -4,14 +4,15 @@
 use std::time::Duration;
 
 use neartalk_shared::{MessageId, PeerId, Timestamp, time::millis};
-use redis::{Cmd, Value};
-use serde::Serialize;
+use redis::{Cmd, FromRedisValue, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     Order, State,
     keys::{Keys, Partition},
-    letter_to, letter_to_all, rulings, written,
+    letter_to, letter_to_all, rulings,
+    scripts::{self, eval},
+    written,
 };
 use crate::{
     clock::Clock,
@@ -19,7 +20,7 @@ use crate::{
     store::{
         Change, News,
         region::Region,
-        wire::{Event, Letter, NodeId, Utterance},
+        wire::{Claim, Event, Letter, NodeId, SessionKey, Utterance},
     },
 };
 
@@ -45,6 +46,8 @@ pub(super) struct Writer {
 struct Batch {
     commands: Vec<(Partition, Cmd)>,
     said: Vec<MessageId>,
+    /// Sessions: the position of the command, and which.
+    sessions: Vec<(usize, SessionKey)>,
     /// Signals: the position of the command, and who sent it.
     signals: Vec<(usize, PeerId)>,
     fences: Vec<oneshot::Sender<()>>,
@@ -74,6 +77,7 @@ impl Writer {
         let Batch {
             commands,
             said,
+            sessions,
             signals,
             fences,
         } = batch;
@@ -95,11 +99,18 @@ impl Writer {
             },
             None => None,
         };
+        let answer = |at: usize| answers.as_ref().and_then(|answers| answers.get(at));
+        let claimed = sessions.into_iter().filter_map(|(at, key)| {
+            // Redis keeps to whoever has the better claim, and says which it is.
+            let claim: Option<String> = Option::from_redis_value_ref(answer(at)?).ok()?;
+            Some((key, Claim::parse(&claim?)?.0))
+        });
+        let claimed: Vec<_> = claimed.collect();
+        if !claimed.is_empty() {
+            self.feed.hear(News::Claimed(claimed)).await;
+        }
         for (at, from) in signals {
-            let arrived = answers
-                .as_ref()
-                .and_then(|answers| answers.get(at))
-                .is_some_and(|value| matches!(value, Value::Int(n) if *n > 0));
+            let arrived = answer(at).is_some_and(|value| matches!(value, Value::Int(n) if *n > 0));
             if !arrived {
                 self.feed.hear(News::Undeliverable(from)).await;
             }
@@ -127,29 +138,46 @@ impl Writer {
         let keys = &self.keys;
         match change {
             Change::Session(key, record, until) => {
-                let partition = Keys::of_session(key);
-                batch.set(partition, keys.session(key), &record, until, now);
+                let lifetime = millis(until.since(now));
+                let Ok(json) = serde_json::to_string(&record) else {
+                    return;
+                };
+                if lifetime == 0 {
+                    return self.forget(batch, key, true);
+                }
+                let mut command = eval(scripts::SESSION, [keys.session(key)]);
+                command
+                    .arg(record.claim().to_string())
+                    .arg(json)
+                    .arg(lifetime);
+                batch.sessions.push((batch.commands.len(), key));
+                batch.commands.push((Keys::of_session(key), command));
             }
             Change::Place(key, Some((record, until))) => {
-                let partition = Keys::of_session(key);
-                batch.set(partition, keys.place(key), &record, until, now);
+                let lifetime = millis(until.since(now));
+                let Ok(json) = serde_json::to_string(&record) else {
+                    return;
+                };
+                if lifetime == 0 {
+                    return self.forget(batch, key, false);
+                }
+                let mut command = eval(scripts::PLACE, [keys.session(key), keys.place(key)]);
+                command.arg(self.node.to_string()).arg(json).arg(lifetime);
+                batch.commands.push((Keys::of_session(key), command));
             }
-            Change::Place(key, None) => {
-                batch.add(Keys::of_session(key), "DEL", |c| c.arg(keys.place(key)));
-            }
-            Change::Ended(key) => batch.add(Keys::of_session(key), "DEL", |c| {
-                c.arg(keys.session(key)).arg(keys.place(key))
-            }),
+            Change::Place(key, None) => self.forget(batch, key, false),
+            Change::Ended(key) => self.forget(batch, key, true),
             Change::Present(region, presence) => {
                 let partition = Keys::of_region(region);
                 let Ok(json) = serde_json::to_string(&presence) else {
                     return;
                 };
-                let people = keys.people(region, self.node);
-                let peer_id = presence.peer_id.to_string();
-                batch.add(partition, "HSET", |c| c.arg(&people).arg(peer_id).arg(json));
-                let lifetime = millis(self.lease * PEOPLE_LEASES);
-                batch.add(partition, "PEXPIRE", |c| c.arg(&people).arg(lifetime));
+                let mut command = eval(scripts::PUT, [keys.people(region, self.node)]);
+                command
+                    .arg(presence.peer_id.to_string())
+                    .arg(json)
+                    .arg(millis(self.lease * PEOPLE_LEASES));
+                batch.commands.push((partition, command));
                 self.publish(batch, region, &Event::Present(*presence));
             }
             Change::Gone {
@@ -226,20 +254,36 @@ impl Writer {
     fn keep(&self, batch: &mut Batch, region: Region, utterance: &Utterance, now: Timestamp) {
         let partition = Keys::of_region(region);
         let message = self.keys.message(region, &utterance.id);
-        if !batch.set(partition, message, utterance, utterance.expires_at, now) {
-            return;
+        let lifetime = millis(utterance.expires_at.since(now));
+        if lifetime == 0 {
+            return batch.add(partition, "DEL", |c| c.arg(message));
         }
-        let messages = self.keys.messages(region);
+        let Ok(json) = serde_json::to_string(utterance) else {
+            return;
+        };
         let ttl = millis(self.message_ttl);
-        let sent_at = utterance.sent_at.as_millis();
-        let expired = format!("({}", now.as_millis().saturating_sub(ttl));
-        batch.add(partition, "ZADD", |c| {
-            c.arg(&messages).arg(sent_at).arg(utterance.id.to_string())
-        });
-        batch.add(partition, "ZREMRANGEBYSCORE", |c| {
-            c.arg(&messages).arg("-inf").arg(expired)
-        });
-        batch.add(partition, "PEXPIRE", |c| c.arg(&messages).arg(ttl));
+        let mut command = eval(scripts::MESSAGE, [message, self.keys.messages(region)]);
+        command
+            .arg(json)
+            .arg(lifetime)
+            .arg(utterance.id.to_string())
+            .arg(utterance.sent_at.as_millis())
+            .arg(format!("({}", now.as_millis().saturating_sub(ttl)))
+            .arg(ttl);
+        batch.commands.push((partition, command));
+    }
+
+    /// Forgets where a session is, or all of it, if it is this relay's.
+    fn forget(&self, batch: &mut Batch, key: SessionKey, all: bool) {
+        let mut command = eval(
+            scripts::FORGET,
+            [self.keys.session(key), self.keys.place(key)],
+        );
+        command.arg(self.node.to_string());
+        if all {
+            command.arg("session");
+        }
+        batch.commands.push((Keys::of_session(key), command));
     }
 }
 
@@ -253,28 +297,5 @@ impl Batch {
         let mut command = redis::cmd(name);
         arguments(&mut command);
         self.commands.push((partition, command));
-    }
-
-    /// Sets a key until its time has come; false when it has come already.
-    fn set(
-        &mut self,
-        partition: Partition,
-        key: String,
-        value: &impl Serialize,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> bool {
-        let lifetime = millis(until.since(now));
-        let Ok(json) = serde_json::to_string(value) else {
-            return false;
-        };
-        if lifetime == 0 {
-            self.add(partition, "DEL", |c| c.arg(key));
-            return false;
-        }
-        self.add(partition, "SET", |c| {
-            c.arg(key).arg(json).arg("PX").arg(lifetime)
-        });
-        true
     }
 }
