@@ -4,7 +4,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddrV4},
     os::fd::AsFd,
     process::Command,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -88,6 +88,21 @@ impl Namespace {
         self.iptables(&["-F", "CUT"])?;
         if cut {
             self.iptables(&["-A", "CUT", "-j", "DROP"])?;
+        }
+        Ok(())
+    }
+
+    /// Whether a firewall there drops what goes to a TCP server and what comes from it, without telling
+    /// anybody.
+    ///
+    /// # Errors
+    /// When `iptables` can't do that, or it is so already.
+    pub fn wall_off(&self, server: SocketAddrV4, off: bool) -> Result<()> {
+        let (address, port) = (server.ip().to_string(), server.port().to_string());
+        let what = if off { "-I" } else { "-D" };
+        for (chain, side, end) in [("OUTPUT", "-d", "--dport"), ("INPUT", "-s", "--sport")] {
+            let rule = [what, chain, side, &address, "-p", "tcp", end, &port];
+            self.iptables(&[&rule[..], &["-j", "DROP"]].concat())?;
         }
         Ok(())
     }

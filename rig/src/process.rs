@@ -150,6 +150,16 @@ impl Process {
         cpu_time(self.pid())
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it has ended.
+    #[cfg(target_os = "linux")]
+    pub fn signal(&self, signal: rustix::process::Signal) -> Result<()> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        Ok(rustix::process::kill_process(pid, signal)?)
+    }
+
     /// Ends it, and waits until it is gone.
     pub fn kill(&mut self) {
         // It may have ended by itself.

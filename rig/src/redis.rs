@@ -133,6 +133,24 @@ impl Redis {
         self.process.kill();
     }
 
+    /// Holds it up: its connections stay, and nothing is answered any more.
+    ///
+    /// # Errors
+    /// When it has ended.
+    #[cfg(target_os = "linux")]
+    pub fn pause(&self) -> Result<()> {
+        self.process.signal(rustix::process::Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When it has ended.
+    #[cfg(target_os = "linux")]
+    pub fn resume(&self) -> Result<()> {
+        self.process.signal(rustix::process::Signal::CONT)
+    }
+
     /// Starts it again where it was.
     ///
     /// # Errors

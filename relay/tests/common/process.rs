@@ -2,12 +2,13 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
 };
 
+use neartalk_shared::http::StoreKind;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 
@@ -15,6 +16,16 @@ use super::{Api, GUARD, Metrics, within};
 
 /// Whether the relays of these tests have a Redis behind them.
 const ON_REDIS: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"on_redis");
+
+/// What a relay that is [started](Relay::start) says of where it keeps everything.
+pub const STORE: StoreKind = if ON_REDIS {
+    StoreKind::Redis
+} else {
+    StoreKind::Memory
+};
+
+/// Any free port of this computer.
+const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A running relay binary; killed when dropped.
 pub struct Relay {
@@ -38,13 +49,13 @@ impl Relay {
         if ON_REDIS {
             let redis = neartalk_rig::redis::Redis::start(&[]).unwrap();
             let flags = [flags, vec!["--redis-url".to_owned(), redis.url()]].concat();
-            let relay = Self::start_on("127.0.0.1:0", flags, Vec::new());
+            let relay = Self::start_on(HERE, flags, Vec::new());
             return Self {
                 redis: Some(redis),
                 ..relay
             };
         }
-        Self::start_on("127.0.0.1:0", flags, Vec::new())
+        Self::start_on(HERE, flags, Vec::new())
     }
 
     /// Starts a relay that shares a Redis with others.
@@ -58,11 +69,20 @@ impl Relay {
         let flags = flags.into_iter().map(str::to_owned).collect();
         let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         let env = env.iter().map(own).collect();
-        Self::start_on("127.0.0.1:0", flags, env)
+        Self::start_on(HERE, flags, env)
     }
 
-    fn start_on(listen: &str, flags: Vec<String>, env: Vec<(String, String)>) -> Self {
-        let mut args = vec!["--listen", listen, "--admin-listen", "127.0.0.1:0"];
+    /// The same, at an address of the network that this thread is in.
+    pub fn start_at(ip: IpAddr, redis_url: &str, flags: &[&str]) -> Self {
+        let flags = [&["--redis-url", redis_url], flags].concat();
+        let flags = flags.into_iter().map(str::to_owned).collect();
+        Self::start_on(SocketAddr::new(ip, 0), flags, Vec::new())
+    }
+
+    fn start_on(listen: SocketAddr, flags: Vec<String>, env: Vec<(String, String)>) -> Self {
+        let admin = SocketAddr::new(listen.ip(), 0).to_string();
+        let listen = listen.to_string();
+        let mut args = vec!["--listen", &listen, "--admin-listen", &admin];
         args.extend(flags.iter().map(String::as_str));
         let set: Vec<_> = env.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         let (process, lines) = Process::spawn(&args, &set);
@@ -145,6 +165,16 @@ impl Relay {
         self.process.signal(Signal::TERM);
     }
 
+    /// Holds it up (SIGSTOP), as a machine does that is busy elsewhere.
+    pub fn pause(&self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        self.process.signal(Signal::CONT);
+    }
+
     /// Waits for its end.
     pub async fn wait(&mut self) -> ExitStatus {
         self.process.wait().await
@@ -162,7 +192,7 @@ impl Relay {
             std::mem::take(&mut self.flags),
             std::mem::take(&mut self.env),
         );
-        *self = Self::start_on(&self.address.to_string(), flags, env);
+        *self = Self::start_on(self.address, flags, env);
     }
 }
 

@@ -129,6 +129,11 @@ impl Socket {
         }
     }
 
+    /// Reads one more frame, however long none comes, which stays for later; false at the end.
+    pub async fn listen(&mut self) -> bool {
+        self.read().await
+    }
+
     /// Waits for the first frame that `pick` takes; the others stay for later.
     pub async fn wait<T>(&mut self, what: &str, pick: impl FnMut(&ServerFrame) -> Option<T>) -> T {
         match self.try_wait(what, pick).await {

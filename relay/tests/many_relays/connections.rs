@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use neartalk_shared::{ServerFrame, frame::SignalData, http::HealthStatus};
+use futures_util::future::join_all;
+use neartalk_shared::{MessageId, ServerFrame, frame::SignalData, http::HealthStatus};
 use redis::Connection;
 
 use crate::{
     Relays,
     common::{Person, beside, poll},
     outage::health,
+    store::{commands, commands_since, stat},
 };
 
 /// Those that Redis has connections with, by their numbers; the test's own among them.
@@ -76,4 +78,37 @@ async fn a_relay_that_starts_over_leaves_no_connection_behind() {
         _ => None,
     }));
     assert_eq!(arrived, sent);
+}
+
+#[tokio::test]
+async fn what_is_said_while_redis_is_busy_is_sent_to_it_in_one_go() {
+    const SPEAKERS: usize = 20;
+    let relays = Relays::start(1, &["--redis-lease", "10m"]);
+    let mut connection = relays.connection();
+    let mut speakers = Vec::new();
+    for _ in 0..SPEAKERS {
+        speakers.push(Person::at(&relays[0], &relays[0].api(), "Owl", beside(0), 500).await);
+    }
+    let before = commands(&mut connection);
+    let reads_before = stat(&mut connection, "total_reads_processed");
+    relays.redis.pause().unwrap();
+    let ids = join_all(speakers.iter_mut().enumerate().map(async |(at, person)| {
+        let id = MessageId::random();
+        person.send_say(id, &format!("I am {at}")).await;
+        // Whatever came before is dealt with before this is answered.
+        let frames = person.settle().await;
+        person.inbox.extend(frames);
+        id
+    }))
+    .await;
+    relays.redis.resume().unwrap();
+    for (person, id) in speakers.iter_mut().zip(ids) {
+        assert_eq!(person.sent(id).await.reached as usize, SPEAKERS - 1);
+    }
+    let reads = stat(&mut connection, "total_reads_processed") - reads_before;
+    let commands = commands_since(&before, &mut connection);
+    // Each keeps the message, publishes it, and counts it against its speaker's limit.
+    let sent = commands["eval"] + commands["spublish"];
+    assert!(sent >= 3 * SPEAKERS as u64, "{commands:?}");
+    assert!(reads <= sent / 5, "{sent} commands in {reads} reads");
 }

@@ -14,6 +14,7 @@ mod civil;
 mod connections;
 #[path = "../engines/engine.rs"]
 mod engine;
+mod firewall;
 mod halves;
 mod kinds;
 mod outage;

@@ -26,15 +26,15 @@ const TALKATIVE: [&str; 2] = ["--messages-per-minute", "1000000"];
 const SHORT_LEASE: [&str; 4] = ["--messages-per-minute", "1000000", "--redis-lease", "2s"];
 
 /// Somebody who talks without end, and what came of it.
-struct Talker {
-    person: Person,
-    acknowledged: Vec<MessageId>,
+pub struct Talker {
+    pub person: Person,
+    pub acknowledged: Vec<MessageId>,
     /// What was said and has no answer.
     pending: Option<MessageId>,
 }
 
 impl Talker {
-    async fn at(relay: &Relay, name: &str) -> Self {
+    pub async fn at(relay: &Relay, name: &str) -> Self {
         Self {
             person: Person::at(relay, &relay.api(), name, beside(0), 500).await,
             acknowledged: Vec::new(),
@@ -43,7 +43,7 @@ impl Talker {
     }
 
     /// Talks until told to stop, or the socket ends; not faster than all of it can be replayed.
-    async fn talk(&mut self, said: &watch::Sender<usize>, stop: &watch::Receiver<bool>) {
+    pub async fn talk(&mut self, said: &watch::Sender<usize>, stop: &watch::Receiver<bool>) {
         let mut pace = tokio::time::interval(Duration::from_millis(50));
         while !*stop.borrow() {
             pace.tick().await;
@@ -85,7 +85,7 @@ impl Talker {
     }
 
     /// Waits until everything is heard that `other` has had acknowledged; each of it only once.
-    async fn has_heard_all_of(&mut self, other: &Talker) {
+    pub async fn has_heard_all_of(&mut self, other: &Talker) {
         let heard = self.heard();
         let mut missing: BTreeSet<_> = other.acknowledged.iter().copied().collect();
         missing.retain(|id| !heard.contains_key(id));
@@ -122,7 +122,7 @@ pub async fn health(relay: &Relay, status: HealthStatus) -> Option<String> {
     .await
 }
 
-async fn until(said: &mut watch::Receiver<usize>, count: usize) {
+pub async fn until(said: &mut watch::Receiver<usize>, count: usize) {
     let enough = said.wait_for(|said| *said >= count);
     within_time(Duration::from_secs(30), "more to be said", enough)
         .await
@@ -130,7 +130,7 @@ async fn until(said: &mut watch::Receiver<usize>, count: usize) {
 }
 
 /// Who has just come to `place` on this relay, and what was said there.
-async fn history(relay: &Relay) -> Vec<MessageId> {
+pub async fn history(relay: &Relay) -> Vec<MessageId> {
     let mut newcomer = Person::join(relay, &relay.api(), "Newcomer").await;
     let located = newcomer.locate(beside(0), 500).await;
     let mut ids: Vec<_> = located.history.iter().map(|message| message.id).collect();
@@ -307,7 +307,7 @@ async fn redis_dies_and_comes_back_with_nothing_and_nothing_is_lost() {
 }
 
 /// Waits until a newcomer on this relay sees nobody by these names.
-async fn sees_none_of(relay: &Relay, names: &[&str]) {
+pub async fn sees_none_of(relay: &Relay, names: &[&str]) {
     let mut newcomer = Person::at(relay, &relay.api(), "New", beside(0), 500).await;
     poll("the others to be gone", async || {
         let nearby = newcomer.nearby_now(relay).await;
@@ -408,5 +408,53 @@ async fn a_relay_that_is_cut_off_goes_on_alone_and_comes_back() {
         .await;
         others.settle().await;
         others.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_takes_nothing_or_says_nothing_is_as_good_as_none() {
+    let relays = Relays::start(2, &SHORT_LEASE);
+    let mut connection = relays.connection();
+    let mut order = |what: &[&str]| {
+        let mut command = redis::cmd(what[0]);
+        command.arg(&what[1..]).exec(&mut connection).unwrap();
+    };
+    let mut fox = Person::at(&relays[0], &relays[0].api(), "Fox", beside(0), 500).await;
+    let mut elk = Person::at(&relays[0], &relays[0].api(), "Elk", beside(0), 500).await;
+    let mut owl = Person::at(&relays[1], &relays[1].api(), "Owl", beside(0), 500).await;
+    fox.sees(elk.id()).await;
+    for (trouble, reason) in [
+        ("memory", "Redis answers OOM"),
+        ("replica", "Redis answers READONLY"),
+        ("silence", "Redis does not answer in time"),
+    ] {
+        match trouble {
+            "memory" => order(&["CONFIG", "SET", "maxmemory", "1"]),
+            // Its master is nowhere.
+            "replica" => order(&["REPLICAOF", "127.0.0.1", "1"]),
+            _ => relays.redis.pause().unwrap(),
+        }
+        for relay in &relays.all {
+            poll("the reason", async || {
+                let said = health(relay, HealthStatus::Degraded).await;
+                (said.as_deref() == Some(reason)).then_some(())
+            })
+            .await;
+        }
+        // Each goes on for its own people.
+        let meanwhile = fox.say(trouble).await.id;
+        assert_eq!(elk.hears().await.id, meanwhile);
+        match trouble {
+            "memory" => order(&["CONFIG", "SET", "maxmemory", "0"]),
+            "replica" => order(&["REPLICAOF", "NO", "ONE"]),
+            _ => relays.redis.resume().unwrap(),
+        }
+        for relay in &relays.all {
+            assert_eq!(health(relay, HealthStatus::Ok).await, None);
+        }
+        let after = fox.say(&format!("no longer: {trouble}")).await.id;
+        assert_eq!(elk.hears().await.id, after);
+        let heard = [owl.hears().await.id, owl.hears().await.id];
+        assert!(heard.contains(&meanwhile) && heard.contains(&after));
     }
 }

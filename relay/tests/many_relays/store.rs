@@ -1,13 +1,23 @@
 //! What relays leave in Redis, and what they ask of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use neartalk_shared::{ClientFrame, MessageId, frame::ReportReason, http::HealthStatus};
+use neartalk_shared::{
+    ClientFrame, ErrorCode, MessageId,
+    frame::ReportReason,
+    http::{CreatedSession, HealthStatus},
+};
 use redis::{Commands, Connection};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::{
     Relays,
-    common::{Person, beside, poll},
+    common::{
+        Person, Relay, beside,
+        operator::{TOKEN, ask},
+        poll,
+    },
     outage::health,
 };
 
@@ -28,7 +38,7 @@ pub fn keys(connection: &mut Connection) -> Vec<String> {
 }
 
 /// How often each command has run.
-fn commands(connection: &mut Connection) -> BTreeMap<String, u64> {
+pub fn commands(connection: &mut Connection) -> BTreeMap<String, u64> {
     let info: String = redis::cmd("INFO")
         .arg("commandstats")
         .query(connection)
@@ -41,8 +51,16 @@ fn commands(connection: &mut Connection) -> BTreeMap<String, u64> {
     info.lines().filter_map(count).collect()
 }
 
+/// A number from Redis's statistics.
+pub fn stat(connection: &mut Connection, name: &str) -> u64 {
+    let info: String = redis::cmd("INFO").arg("stats").query(connection).unwrap();
+    let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = lines.find(|(key, _)| *key == name).unwrap();
+    value.parse().unwrap()
+}
+
 /// How often each command has run since, but for this one.
-fn commands_since(
+pub fn commands_since(
     before: &BTreeMap<String, u64>,
     connection: &mut Connection,
 ) -> BTreeMap<String, u64> {
@@ -55,7 +73,11 @@ fn commands_since(
 
 #[tokio::test]
 async fn every_key_has_an_end_and_none_holds_a_secret() {
-    let relays = Relays::start(2, &[]);
+    let mut relays = Relays::start(2, &["--admin-token", TOKEN]);
+    let costly = ["--proof-of-work", "always", "--proof-bits", "8"];
+    relays
+        .all
+        .push(Relay::start_with(&relays.redis.url(), &costly));
     let mut connection = relays.connection();
     let mut fox = Person::at(&relays[0], &relays[0].api(), "Fox", beside(0), 500).await;
     let mut owl = Person::at(&relays[1], &relays[1].api(), "Owl", beside(0), 500).await;
@@ -74,24 +96,32 @@ async fn every_key_has_an_end_and_none_holds_a_secret() {
     .await;
     owl.settle().await;
     let moved = Person::resume(&relays[1], fox.created.clone()).await;
-    let keys = keys(&mut connection);
-    let mut kinds = BTreeMap::new();
-    for key in &keys {
-        let millis: i64 = connection.pttl(key).unwrap();
-        if millis == GONE {
-            continue;
-        }
-        let kind = key.split(':').nth(2).unwrap().to_owned();
-        // The key by which addresses are hashed is that of a day, and known the day before.
-        let most = if kind == "day-key" {
-            49 * 3_600_000
-        } else {
-            1_800_000
-        };
-        assert!((1..=most).contains(&millis), "{key} ends in {millis}");
-        *kinds.entry(kind).or_insert(0) += 1;
+    // Work for a session, and all that whoever runs the relays can decide.
+    let asked = relays[2].api().create(json!({})).await;
+    let asked = asked.expect_error(428, ErrorCode::ProofRequired);
+    let proof = asked.proof.unwrap().solve().unwrap();
+    let worker = relays[2].api().create(json!({ "proof": proof })).await;
+    let worker: CreatedSession = worker.expect(201);
+    let bad = Person::at(&relays[1], &relays[1].api(), "Badger", beside(1), 500).await;
+    for (path, body) in [
+        (
+            "announcements",
+            json!({ "text": "Hear, hear", "for_s": 600 }),
+        ),
+        ("closures", json!({ "geohash": "u33dc", "for_s": 600 })),
+        ("bans", json!({ "peer_id": bad.id(), "for_s": 600 })),
+    ] {
+        let done = ask(&relays[0], Method::POST, path, Some(body)).await;
+        done.expect::<Value>(201);
     }
-    for kind in [
+    let kind = |key: &str| -> String {
+        let mut parts = key.split(':').skip(2);
+        match parts.next().unwrap() {
+            "ruling" => format!("ruling:{}", parts.next().unwrap()),
+            kind => kind.to_owned(),
+        }
+    };
+    let expected = [
         "session",
         "place",
         "people",
@@ -102,12 +132,35 @@ async fn every_key_has_an_end_and_none_holds_a_secret() {
         "day-key",
         "sessions-of",
         "sockets-of",
-        "ruling",
+        "proof",
         "rulings",
-    ] {
-        assert!(kinds.contains_key(kind), "no {kind} among {keys:?}");
+        "ruling:report",
+        "ruling:announcement",
+        "ruling:cell",
+        "ruling:ban",
+    ];
+    let keys = poll("every kind of key", async || {
+        let keys = keys(&mut connection);
+        let kinds: BTreeSet<_> = keys.iter().map(|key| kind(key)).collect();
+        expected
+            .iter()
+            .all(|&kind| kinds.contains(kind))
+            .then_some(keys)
+    })
+    .await;
+    for key in &keys {
+        let millis: i64 = connection.pttl(key).unwrap();
+        if millis == GONE {
+            continue;
+        }
+        // The key by which addresses are hashed is that of a day, and known the day before.
+        let most = if kind(key) == "day-key" {
+            49 * 3_600_000
+        } else {
+            1_800_000
+        };
+        assert!((1..=most).contains(&millis), "{key} ends in {millis}");
     }
-    assert_eq!(kinds["session"], 3);
     // Places end before sessions do.
     for key in keys.iter().filter(|key| key.contains(":place:")) {
         let millis: i64 = connection.pttl(key).unwrap();
@@ -125,7 +178,14 @@ async fn every_key_has_an_end_and_none_holds_a_secret() {
         })
         .collect();
     assert!(!everything.iter().any(|text| text.contains("127.0.0.1")));
-    for session in [&fox.created, &owl.created, &idle, &moved.created] {
+    for session in [
+        &fox.created,
+        &owl.created,
+        &idle,
+        &moved.created,
+        &worker,
+        &bad.created,
+    ] {
         let secret = session.session_id.expose();
         assert!(!everything.iter().any(|text| text.contains(&secret)));
         let plain = secret.replace('-', "");
