@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use neartalk_relay::store::{redis::keys::Keys, region::Region};
 use neartalk_rig::redis::Redis;
 use neartalk_shared::{ServerFrame, http::HealthStatus};
-use redis::{Client, Connection};
+use redis::{Client, Connection, FromRedisValue};
 
 use crate::{
     common::{Person, Relay, beside, east, poll, spot},
@@ -16,24 +16,47 @@ fn connect(redis: &Redis) -> Connection {
     Client::open(redis.url()).unwrap().get_connection().unwrap()
 }
 
+/// A server of a cluster, alone as yet.
+fn member() -> Redis {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bus = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    // It is noticed soon when one of them dies.
+    let flags = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+    Redis::start(&[&flags[..], &["--cluster-port", &bus]].concat()).unwrap()
+}
+
+/// Asks a server something about its cluster.
+fn ask<T: FromRedisValue>(redis: &Redis, what: &[&str]) -> T {
+    let mut command = redis::cmd("CLUSTER");
+    command.arg(what).query(&mut connect(redis)).unwrap()
+}
+
+/// Makes a server known to another.
+fn meet(redis: &Redis, other: &Redis) {
+    let port_of_bus: Vec<String> = redis::cmd("CONFIG")
+        .arg("GET")
+        .arg("cluster-port")
+        .query(&mut connect(other))
+        .unwrap();
+    let port = other.address().port().to_string();
+    let () = ask(redis, &["MEET", "127.0.0.1", &port, &port_of_bus[1]]);
+}
+
+/// Waits until this server finds its cluster of so many whole.
+async fn is_whole(redis: &Redis, count: usize) {
+    poll("the cluster to be whole", async || {
+        let info: String = ask(redis, &["INFO"]);
+        let whole = info.contains("cluster_state:ok")
+            && info.contains(&format!("cluster_known_nodes:{count}"));
+        whole.then_some(())
+    })
+    .await;
+}
+
 /// A cluster of so many servers, each with its part of the slots.
 async fn cluster(count: u16) -> Vec<Redis> {
-    let servers: Vec<_> = (0..count)
-        .map(|_| {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            let bus = free.local_addr().unwrap().port().to_string();
-            drop(free);
-            Redis::start(&["--cluster-enabled", "yes", "--cluster-port", &bus]).unwrap()
-        })
-        .collect();
-    let port_of_bus = |redis: &Redis| -> u16 {
-        let answer: Vec<String> = redis::cmd("CONFIG")
-            .arg("GET")
-            .arg("cluster-port")
-            .query(&mut connect(redis))
-            .unwrap();
-        answer[1].parse().unwrap()
-    };
+    let servers: Vec<_> = (0..count).map(|_| member()).collect();
     let part = 16_384 / count;
     for (at, redis) in (0..).zip(&servers) {
         let last = if at + 1 == count {
@@ -41,40 +64,27 @@ async fn cluster(count: u16) -> Vec<Redis> {
         } else {
             part * (at + 1) - 1
         };
-        let mut slots = redis::cmd("CLUSTER");
-        slots.arg("ADDSLOTSRANGE").arg(part * at).arg(last);
-        slots.exec(&mut connect(redis)).unwrap();
-        let first = &servers[0];
-        let mut meet = redis::cmd("CLUSTER");
-        meet.arg("MEET")
-            .arg("127.0.0.1")
-            .arg(first.address().port())
-            .arg(port_of_bus(first));
+        let (first, last) = ((part * at).to_string(), last.to_string());
+        let () = ask(redis, &["ADDSLOTSRANGE", &first, &last]);
         if at > 0 {
-            meet.exec(&mut connect(redis)).unwrap();
+            meet(redis, &servers[0]);
         }
     }
     for redis in &servers {
-        let mut connection = connect(redis);
-        poll("the cluster to be whole", async || {
-            let info: String = redis::cmd("CLUSTER")
-                .arg("INFO")
-                .query(&mut connection)
-                .unwrap();
-            let whole = info.contains("cluster_state:ok")
-                && info.contains(&format!("cluster_known_nodes:{count}"));
-            whole.then_some(())
-        })
-        .await;
+        is_whole(redis, servers.len()).await;
     }
     servers
+}
+
+fn url_of(servers: &[Redis]) -> String {
+    let hosts: Vec<_> = servers.iter().map(|s| s.address().to_string()).collect();
+    format!("redis+cluster://{}", hosts.join(","))
 }
 
 #[tokio::test]
 async fn a_cluster_does_as_one_server_does() {
     let servers = cluster(3).await;
-    let hosts: Vec<_> = servers.iter().map(|s| s.address().to_string()).collect();
-    let url = format!("redis+cluster://{}", hosts.join(","));
+    let url = url_of(&servers);
     let relays = [0, 1].map(|_| Relay::start_with(&url, &[]));
     for relay in &relays {
         assert_eq!(health(relay, HealthStatus::Ok).await, None);
@@ -112,21 +122,11 @@ async fn a_cluster_does_as_one_server_does() {
 fn move_slot(servers: &[Redis], slot: u16) {
     let owner = usize::from(slot / (16_384 / servers.len() as u16)).min(servers.len() - 1);
     let (from, to) = (&servers[owner], &servers[(owner + 1) % servers.len()]);
-    let ask = |redis: &Redis, arguments: &[&str]| {
-        let mut command = redis::cmd("CLUSTER");
-        command.arg(arguments);
-        command
-            .query::<redis::Value>(&mut connect(redis))
-            .unwrap_or_else(|e| panic!("{arguments:?}: {e}"))
-    };
-    let id = |redis: &Redis| -> String {
-        redis::FromRedisValue::from_redis_value(ask(redis, &["MYID"])).unwrap()
-    };
+    let id = |redis: &Redis| -> String { ask(redis, &["MYID"]) };
     let slot = slot.to_string();
-    ask(to, &["SETSLOT", &slot, "IMPORTING", &id(from)]);
-    ask(from, &["SETSLOT", &slot, "MIGRATING", &id(to)]);
-    let keys = ask(from, &["GETKEYSINSLOT", &slot, "1000"]);
-    let keys: Vec<String> = redis::FromRedisValue::from_redis_value(keys).unwrap();
+    let () = ask(to, &["SETSLOT", &slot, "IMPORTING", &id(from)]);
+    let () = ask(from, &["SETSLOT", &slot, "MIGRATING", &id(to)]);
+    let keys: Vec<String> = ask(from, &["GETKEYSINSLOT", &slot, "1000"]);
     let mut migrate = redis::cmd("MIGRATE");
     migrate.arg("127.0.0.1").arg(to.address().port()).arg("");
     migrate.arg(0).arg(5_000).arg("KEYS").arg(keys);
@@ -136,15 +136,14 @@ fn move_slot(servers: &[Redis], slot: u16) {
             .iter()
             .filter(|redis| redis.address() != from.address() && redis.address() != to.address()),
     ) {
-        ask(redis, &["SETSLOT", &slot, "NODE", &id(to)]);
+        let () = ask(redis, &["SETSLOT", &slot, "NODE", &id(to)]);
     }
 }
 
 #[tokio::test]
 async fn what_a_cluster_moves_to_another_server_is_heard_there() {
     let servers = cluster(3).await;
-    let hosts: Vec<_> = servers.iter().map(|s| s.address().to_string()).collect();
-    let url = format!("redis+cluster://{}", hosts.join(","));
+    let url = url_of(&servers);
     let relays = [0, 1].map(|_| Relay::start_with(&url, &[]));
     let mut fox = Person::at(&relays[0], &relays[0].api(), "Fox", beside(0), 500).await;
     let mut owl = Person::at(&relays[1], &relays[1].api(), "Owl", beside(0), 500).await;
@@ -179,6 +178,100 @@ async fn what_a_cluster_moves_to_another_server_is_heard_there() {
         signals.next().map(drop)
     })
     .await;
+}
+
+/// Two people each at places so far apart that all servers of a cluster have to do with them, on two
+/// relays.
+struct Couples {
+    relays: [Relay; 2],
+    all: Vec<[Person; 2]>,
+    said: Vec<String>,
+}
+
+impl Couples {
+    const COUNT: u32 = 12;
+
+    async fn on(relays: [Relay; 2]) -> Self {
+        let mut all = Vec::new();
+        for at in 0..Self::COUNT {
+            let fox = Person::at(&relays[0], &relays[0].api(), "Fox", beside(at), 500).await;
+            let owl = Person::at(&relays[1], &relays[1].api(), "Owl", beside(at), 500).await;
+            all.push([fox, owl]);
+        }
+        let said = Vec::new();
+        Self { relays, all, said }
+    }
+
+    /// Each says something that the other hears.
+    async fn talk(&mut self, text: &str) {
+        for [fox, owl] in &mut self.all {
+            fox.say(text).await;
+            assert_eq!(owl.hears().await.text.as_str(), text);
+            owl.say(text).await;
+            assert_eq!(fox.hears().await.text.as_str(), text);
+        }
+        self.said.extend([text.to_owned(), text.to_owned()]);
+    }
+
+    /// Waits until both relays say this of themselves.
+    async fn health(&self, status: HealthStatus) {
+        for relay in &self.relays {
+            health(relay, status).await;
+        }
+    }
+
+    /// Newcomers on either relay see both, and read all that was said.
+    async fn are_known_to_newcomers(&self) {
+        for (at, [fox, owl]) in (0..).zip(&self.all) {
+            for relay in &self.relays {
+                let mut new = Person::join(relay, &relay.api(), "New").await;
+                let located = new.locate(beside(at), 500).await;
+                assert_eq!(located.texts(), self.said, "at {at}");
+                let mut there = located.peers();
+                there.retain(|peer| [fox.id(), owl.id()].contains(peer));
+                assert_eq!(there.len(), 2, "at {at}");
+                new.leave().await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_a_cluster_dies_and_another_takes_its_place_or_it_comes_back_empty() {
+    let mut servers = cluster(3).await;
+    // The first has somebody who can stand in for it.
+    let replica = member();
+    meet(&replica, &servers[0]);
+    let id: String = ask(&servers[0], &["MYID"]);
+    for redis in servers.iter().chain([&replica]) {
+        is_whole(redis, 4).await;
+    }
+    let () = ask(&replica, &["REPLICATE", &id]);
+    let mut connection = connect(&replica);
+    poll("the replica to be up to date", async || {
+        let info: String = redis::cmd("INFO")
+            .arg("replication")
+            .query(&mut connection)
+            .unwrap();
+        info.contains("master_link_status:up").then_some(())
+    })
+    .await;
+    let url = url_of(&servers);
+    let relays = [0, 1].map(|_| Relay::start_with(&url, &["--messages-per-minute", "1000"]));
+    let mut couples = Couples::on(relays).await;
+    couples.talk("before").await;
+    servers[0].kill();
+    couples.health(HealthStatus::Degraded).await;
+    couples.health(HealthStatus::Ok).await;
+    couples.talk("with one in its place").await;
+    couples.are_known_to_newcomers().await;
+    // Nobody can for the second, which has forgotten everything when it is back.
+    servers[1].kill();
+    couples.health(HealthStatus::Degraded).await;
+    servers[1].restart().unwrap();
+    couples.health(HealthStatus::Ok).await;
+    couples.talk("with one that knows nothing").await;
+    couples.are_known_to_newcomers().await;
 }
 
 #[tokio::test]
