@@ -12,6 +12,7 @@
     reason = "a test that can't go on fails"
 )]
 
+pub mod addressed;
 mod api;
 mod bystanders;
 mod map;
@@ -31,7 +32,7 @@ pub use map::{beside, centre, east, north, place, radius, spot};
 pub use metrics::Metrics;
 pub use person::{Located, Person, Sent, ticked};
 pub use presence::is_presence;
-pub use process::Relay;
+pub use process::{Relay, STORE};
 pub use raw::{Opcode, Raw, RawFrame, frame};
 pub use socket::{Closed, Socket};
 

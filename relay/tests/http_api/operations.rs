@@ -2,11 +2,11 @@
 
 use neartalk_shared::{
     ErrorCode,
-    http::{Health, HealthStatus, Ready, StoreKind},
+    http::{Health, HealthStatus, Ready},
 };
 use reqwest::Method;
 
-use crate::common::{Person, Relay, beside, poll};
+use crate::common::{Person, Relay, STORE, beside, poll};
 
 #[tokio::test]
 async fn health_says_what_runs_here() {
@@ -14,7 +14,7 @@ async fn health_says_what_runs_here() {
     let health: Health = relay.api().get("/api/health").await.expect(200);
     assert_eq!(health.status, HealthStatus::Ok);
     assert_eq!(health.version, env!("CARGO_PKG_VERSION"));
-    assert_eq!(health.store, StoreKind::Memory);
+    assert_eq!(health.store, STORE);
     assert_eq!(health.reason, None);
     assert!(health.uptime_s < 60, "{}", health.uptime_s);
 }

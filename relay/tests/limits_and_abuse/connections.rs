@@ -12,8 +12,7 @@ use tokio::{
 use crate::{
     Bystanders,
     common::{
-        Closed, Opcode, Person, Raw, Relay, Socket, beside, frame, operator::TOKEN, within,
-        within_time,
+        Opcode, Person, Raw, Relay, Socket, beside, frame, operator::TOKEN, within, within_time,
     },
 };
 
@@ -213,22 +212,4 @@ async fn an_address_that_opens_everything_it_can_keeps_out_only_itself() {
     let mut fox = Person::resume_on(socket, api.session("Fox").await).await;
     fox.send(&ClientFrame::Typing).await;
     fox.expect_error(ErrorCode::NoLocation).await;
-}
-
-#[tokio::test]
-async fn a_relay_that_was_killed_knows_nobody_when_it_is_back() {
-    let mut relay = Relay::start(&[]);
-    let api = relay.api();
-    let mut fox = Person::at(&relay, &api, "Fox", beside(0), 500).await;
-    fox.say("before").await;
-    relay.kill9().await;
-    assert_eq!(fox.closed().await, Closed::Abruptly);
-    relay.restart_on_same_port();
-    let mut socket = Socket::open(&relay).await;
-    socket.hello(fox.created.session_id).await;
-    socket.expect_error(ErrorCode::Unauthorized).await;
-    assert_eq!(socket.closed().await, Closed::With(4401));
-    let mut fox = Person::join(&relay, &api, "Fox").await;
-    assert!(!fox.welcome.resumed);
-    assert_eq!(fox.locate(beside(0), 500).await.texts(), [""; 0]);
 }

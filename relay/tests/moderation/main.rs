@@ -17,36 +17,6 @@ mod reports;
 mod words;
 
 use common::{
-    Api, Person, Raw, Relay, Socket,
+    addressed::{PROXY, may_come, person_from, resume_from, socket_from},
     operator::{TOKEN, ask},
 };
-use neartalk_shared::{Place, http::CreatedSession};
-
-/// Flags for a relay that believes what the tests say of their addresses.
-const PROXY: [&str; 2] = ["--trusted-proxy", "127.0.0.1"];
-
-/// A socket that comes from `address`.
-async fn socket_from(relay: &Relay, address: &str) -> Socket {
-    let raw = Raw::connect(relay).await;
-    Socket::open_on(raw.stream, relay, &[("x-forwarded-for", address)]).await
-}
-
-/// A session's owner, who comes from `address`.
-async fn resume_from(relay: &Relay, address: &str, created: CreatedSession) -> Person {
-    Person::resume_on(socket_from(relay, address).await, created).await
-}
-
-/// Somebody new at a place, who comes from `address`.
-async fn person_from(relay: &Relay, address: &str, name: &str, place: Place) -> Person {
-    let created = relay.api().forwarding(address).session(name).await;
-    let mut person = resume_from(relay, address, created).await;
-    person.locate(place, 500).await;
-    person
-}
-
-/// Whether somebody new may come from `address`.
-async fn may_come(api: &Api, address: &str) -> bool {
-    let answer = api.forwarding(address).create(serde_json::json!({})).await;
-    assert!([201, 403].contains(&answer.status), "{}", answer.text);
-    answer.status == 201
-}

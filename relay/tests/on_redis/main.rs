@@ -1,5 +1,6 @@
 //! The contract does not depend on what is behind a relay: the tests of the socket, of the HTTP
-//! API and of misbehaviour once more, each with a relay that has a Redis of its own.
+//! API, of misbehaviour and of what is done about it once more, each with a relay that has a Redis of
+//! its own.
 
 #![cfg(target_os = "linux")]
 #![allow(
@@ -20,6 +21,10 @@ mod history;
 mod presence;
 #[path = "../socket/session.rs"]
 mod session;
+#[path = "../socket/turn.rs"]
+mod turn;
+#[path = "../socket/turn_inside.rs"]
+mod turn_inside;
 #[path = "../socket/voice.rs"]
 mod voice;
 
@@ -27,9 +32,13 @@ mod voice;
 mod addresses;
 #[path = "../http_api/calls.rs"]
 mod calls;
+#[path = "../http_api/operations.rs"]
+mod operations;
 #[path = "../http_api/refusals.rs"]
 mod refusals;
 
+#[path = "../limits_and_abuse/connections.rs"]
+mod connections;
 #[path = "../limits_and_abuse/frames.rs"]
 mod frames;
 #[path = "../limits_and_abuse/lifetime.rs"]
@@ -41,7 +50,21 @@ mod secrets;
 #[path = "../limits_and_abuse/signals.rs"]
 mod signals;
 
-use common::{Bystanders, Relay, ticked};
+#[path = "../moderation/admin.rs"]
+mod admin;
+#[path = "../moderation/gate.rs"]
+mod gate;
+#[path = "../moderation/reports.rs"]
+mod reports;
+#[path = "../moderation/words.rs"]
+mod words;
+
+use common::{
+    Bystanders, Relay,
+    addressed::{PROXY, may_come, person_from, resume_from, socket_from},
+    operator::{TOKEN, ask},
+    ticked,
+};
 use neartalk_shared::http::{Health, HealthStatus, StoreKind};
 
 #[tokio::test]
