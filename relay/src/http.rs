@@ -33,7 +33,7 @@ use crate::{
     pace::Pace,
     server::Lifetime,
     socket,
-    store::{SOCKET_RENEWAL, SocketTicket},
+    store::{SOCKET_RENEWAL, SocketTicket, TooMany},
 };
 
 /// How long a request may take, its body included.
@@ -337,13 +337,9 @@ async fn upgrade(
         return Err(ApiError::new(ErrorCode::Unavailable, message).into());
     };
     // Last, so that nobody counts who is not let in.
-    let Ok(ticket) = app.hub.storage().count_socket(address).await else {
+    let Ok(ticket) = Counted::count(app.hub.clone(), address).await else {
         return Err(too_many_sockets(&app));
     };
-    let ticket = ticket.map(|ticket| Counted {
-        ticket: Some(ticket),
-        hub: app.hub.clone(),
-    });
     let edge = app.metrics.edge.clone();
     Ok(upgrade
         // axum's defaults cost 135 KiB per idle socket; frames of a chat need none of it.
@@ -387,6 +383,20 @@ struct Counted {
 }
 
 impl Counted {
+    /// Counts a socket. In a task of its own, as whoever asks for it can end at any time, and what
+    /// the store has counted by then would have nobody to release it.
+    async fn count(hub: Hub, address: AddressKey) -> Result<Option<Self>, TooMany> {
+        let count = tokio::spawn(async move {
+            let ticket = hub.storage().count_socket(address).await?;
+            Ok(ticket.map(|ticket| Self {
+                ticket: Some(ticket),
+                hub,
+            }))
+        });
+        // Without an answer nobody is kept out.
+        count.await.unwrap_or(Ok(None))
+    }
+
     /// Serves the socket, and has it count meanwhile.
     async fn serve(mut self, serve: impl Future<Output = ()>) {
         let mut renewals = interval_at(Instant::now() + SOCKET_RENEWAL, SOCKET_RENEWAL);
