@@ -1,15 +1,11 @@
 //! Caddy, the reverse proxy, with settings of its own and nothing of this computer's.
 
-use std::{
-    fs,
-    net::{SocketAddr, TcpListener},
-    process::Command,
-};
+use std::{fs, net::SocketAddr, process::Command};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::process::Process;
+use crate::{ports, process::Process};
 
 /// A running Caddy, killed when dropped.
 #[derive(Debug)]
@@ -26,7 +22,7 @@ impl Caddy {
     /// # Errors
     /// When it doesn't start.
     pub fn start(caddyfile: &str) -> Result<Self> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let address = ports::free()?;
         let folder = tempfile::tempdir().context("can't make a folder for Caddy")?;
         let file = folder.path().join("Caddyfile");
         // Its administration would be on one port for all that run here.

@@ -23,6 +23,7 @@ pub mod notifications;
 pub mod pesq;
 #[cfg(target_os = "linux")]
 pub mod portal;
+pub mod ports;
 #[cfg(target_os = "linux")]
 pub mod postgres;
 pub mod process;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::process::Process;
+use crate::{ports, process::Process};
 
 /// A running Redis, killed when dropped.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Redis {
     /// When it doesn't start.
     pub fn start(flags: &[&str]) -> Result<Self> {
         let folder = folder()?;
-        let address = free_port()?;
+        let address = ports::free()?;
         let flags: Vec<_> = flags.iter().map(|&flag| flag.to_owned()).collect();
         let process = run(address, &folder, &flags)?;
         Ok(Self {
@@ -47,7 +47,7 @@ impl Redis {
     #[cfg(target_os = "linux")]
     pub fn start_tls() -> Result<(Self, PathBuf)> {
         let folder = folder()?;
-        let address = free_port()?;
+        let address = ports::free()?;
         let names = vec![address.ip().to_string(), "redis".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).context("making a certificate")?;
         let [certificate, key] = [
@@ -96,7 +96,7 @@ impl Redis {
         // A sentinel writes into its settings what it finds out.
         let file = folder.join("sentinel.conf");
         fs::write(&file, settings).context("can't write a sentinel's settings")?;
-        let address = free_port()?;
+        let address = ports::free()?;
         let flags = vec!["--sentinel".to_owned()];
         let mut command = Command::new("redis-server");
         command
@@ -178,11 +178,6 @@ fn folder() -> Result<PathBuf> {
     let folder = std::env::temp_dir().join(name);
     fs::create_dir_all(&folder).context("can't make a folder for Redis")?;
     Ok(folder)
-}
-
-/// Redis takes no port 0. Whoever takes this one in between makes the start fail.
-fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 fn run(address: SocketAddr, folder: &Path, flags: &[String]) -> Result<Process> {

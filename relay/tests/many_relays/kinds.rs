@@ -1,9 +1,7 @@
 //! A Redis that is more than one server: a cluster, and a master that a sentinel watches.
 
-use std::net::TcpListener;
-
 use neartalk_relay::store::{redis::keys::Keys, region::Region};
-use neartalk_rig::redis::Redis;
+use neartalk_rig::{ports, redis::Redis};
 use neartalk_shared::{ServerFrame, http::HealthStatus};
 use redis::{Client, Connection, FromRedisValue};
 
@@ -18,9 +16,7 @@ fn connect(redis: &Redis) -> Connection {
 
 /// A server of a cluster, alone as yet.
 fn member() -> Redis {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let bus = free.local_addr().unwrap().port().to_string();
-    drop(free);
+    let bus = ports::free().unwrap().port().to_string();
     // It is noticed soon when one of them dies.
     let flags = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
     Redis::start(&[&flags[..], &["--cluster-port", &bus]].concat()).unwrap()
