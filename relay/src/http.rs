@@ -30,10 +30,10 @@ use crate::{
     clock::Clock,
     hub::Hub,
     metrics::Metrics,
-    pace::Pace,
     server::Lifetime,
     socket,
     store::{SOCKET_RENEWAL, SocketTicket, TooMany},
+    wake::WakeQueue,
 };
 
 /// How long a request may take, its body included.
@@ -48,7 +48,7 @@ pub struct App {
     pub(crate) proxies: TrustedProxies,
     pub(crate) origins: Arc<[HeaderValue]>,
     pub(crate) clock: Clock,
-    pub(crate) pace: Pace,
+    pub(crate) wakes: WakeQueue,
     pub(crate) lifetime: Lifetime,
 }
 
@@ -356,7 +356,7 @@ async fn upgrade(
                 address,
                 app.hub.clone(),
                 &edge,
-                &app.pace,
+                &app.wakes,
                 &app.lifetime,
             );
             match ticket {

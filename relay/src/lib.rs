@@ -2,7 +2,8 @@
 //!
 //! How a message flows: [`socket`] parses a frame once and hands it to the [`hub`], the actor that
 //! owns the [`room`]; the room finds who is in range and puts one shared, serialised frame into
-//! each recipient's queue; each recipient's [`socket`] writes what has queued up in one flush.
+//! each recipient's queue, whom [`wake`] then wakes; each recipient's [`socket`] writes what has queued up
+//! in one flush.
 //! Behind the room is a [`store`]: none but the room itself, or Redis, by which the rooms of many
 //! relays know of each other.
 
@@ -23,6 +24,7 @@ pub mod server;
 pub mod socket;
 pub mod store;
 pub mod turn;
+pub mod wake;
 
 pub use config::Config;
 pub use server::{Server, StartError};

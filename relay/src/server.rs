@@ -21,6 +21,7 @@ use thiserror::Error;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, mpsc, watch},
+    task::JoinSet,
     time::{sleep, timeout},
 };
 use tower::{ServiceExt, util::MapRequestLayer};
@@ -42,6 +43,7 @@ use crate::{
         TurnError,
         relay::{FlagError, Sockets},
     },
+    wake::WakeQueue,
 };
 
 /// How long the head of a request may take to arrive, and a connection may stay unused.
@@ -201,11 +203,17 @@ impl Server {
         let records = config.database_url.is_some().then_some(records);
         let store_up = metrics.edge.store_up.clone();
         let node = NodeId::random(&mut rand::rng());
+        let pace = Pace::default();
+        let (wakes, waking) = WakeQueue::new();
+        // Until this is dropped.
+        let mut waking_task = JoinSet::new();
+        waking_task.spawn(waking.run(pace.clone()));
         let hub = Hub::spawn(
             room,
             clock,
             Arc::clone(&metrics),
             records,
+            wakes.clone(),
             |feed| match redis {
                 Some(settings) => Redis::start(settings, node, clock, feed, store_up),
                 None => {
@@ -229,9 +237,8 @@ impl Server {
         });
         let keeper = keeper.transpose()?;
         let proxies = TrustedProxies::new(config.trusted_proxies);
-        let pace = Pace::default();
         let workers = tokio::runtime::Handle::current().metrics();
-        let pacing = pace.clone().follow(workers);
+        let pacing = pace.follow(workers);
         let app = App {
             hub: hub.clone(),
             metrics,
@@ -239,7 +246,7 @@ impl Server {
             proxies: proxies.clone(),
             origins: config.allowed_origins.into(),
             clock,
-            pace,
+            wakes,
             lifetime: lifetime.clone(),
         };
         let acceptor = |router, addresses| Acceptor {

@@ -22,12 +22,12 @@ use crate::{
     address::AddressKey,
     hub::Hub,
     metrics::EdgeMetrics,
-    pace::Pace,
     room::{
         Attachment,
         link::{CloseCode, Frame, Link},
     },
     server::Lifetime,
+    wake::{Sleeper, WakeQueue},
 };
 
 /// Frames that may wait for one reader. In the densest crowd this is several seconds' worth; a
@@ -39,6 +39,9 @@ const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Frames that are written before one flush.
 const BATCH: usize = 128;
+
+/// Frames that there is room for between two batches.
+const SPARE: usize = 4;
 
 /// A flush that takes longer than this means that the client has stopped reading.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -59,6 +62,8 @@ pub struct SocketLink {
     /// Bytes in `frames`; the other end takes off what it takes out.
     queued: Arc<AtomicUsize>,
     queue_drops: metrics::Counter,
+    sleeper: Arc<Sleeper>,
+    wakes: WakeQueue,
 }
 
 /// The connection's end of a [`SocketLink`].
@@ -66,18 +71,36 @@ struct Outbound {
     frames: mpsc::Receiver<Arc<Frame>>,
     close: oneshot::Receiver<CloseCode>,
     queued: Arc<AtomicUsize>,
+    /// Marked when there is something in `frames`.
+    sleeper: Arc<Sleeper>,
+}
+
+impl Outbound {
+    /// Takes out what waits, or as much as should be written before one flush.
+    fn take(&mut self, batch: &mut Vec<Arc<Frame>>) {
+        while let Ok(frame) = self.frames.try_recv() {
+            batch.push(frame);
+            if batch.len() >= BATCH {
+                self.sleeper.remind();
+                return;
+            }
+        }
+    }
 }
 
 impl SocketLink {
-    fn new(metrics: &EdgeMetrics) -> (Self, Outbound) {
+    fn new(metrics: &EdgeMetrics, wakes: &WakeQueue) -> (Self, Outbound) {
         let (frames, receiver) = mpsc::channel(QUEUE);
         let (close, closed) = oneshot::channel();
         let queued = Arc::new(AtomicUsize::new(0));
+        let sleeper = Arc::new(Sleeper::default());
         let link = Self {
             frames,
             close: Some(close),
             queued: Arc::clone(&queued),
             queue_drops: metrics.queue_drops.clone(),
+            sleeper: Arc::clone(&sleeper),
+            wakes: wakes.clone(),
         };
         (
             link,
@@ -85,6 +108,7 @@ impl SocketLink {
                 frames: receiver,
                 close: closed,
                 queued,
+                sleeper,
             },
         )
     }
@@ -108,7 +132,10 @@ impl Link for SocketLink {
             return self.give_up();
         }
         match self.frames.try_send(Arc::clone(frame)) {
-            Ok(()) => true,
+            Ok(()) => {
+                self.wakes.mark(&self.sleeper);
+                true
+            }
             Err(mpsc::error::TrySendError::Full(_)) => self.give_up(),
             Err(mpsc::error::TrySendError::Closed(_)) => false,
         }
@@ -139,10 +166,10 @@ pub async fn serve(
     address: AddressKey,
     hub: Hub,
     metrics: &EdgeMetrics,
-    pace: &Pace,
+    wakes: &WakeQueue,
     lifetime: &Lifetime,
 ) {
-    let (link, outbound) = SocketLink::new(metrics);
+    let (link, outbound) = SocketLink::new(metrics, wakes);
     let greeted = tokio::select! {
         greeted = greet(&mut socket, address, &hub, link) => greeted,
         () = lifetime.ended() => Err(End::Close(CloseCode::GoingAway)),
@@ -154,7 +181,6 @@ pub async fn serve(
                 socket: &mut socket,
                 hub: &hub,
                 metrics,
-                pace,
                 attachment,
                 outbound,
                 unread: None,
@@ -218,9 +244,6 @@ struct Connection<'a> {
     socket: &'a mut WebSocket,
     hub: &'a Hub,
     metrics: &'a EdgeMetrics,
-    /// A client that got something less than this ago gets the next together with what else comes
-    /// until then.
-    pace: &'a Pace,
     attachment: Attachment,
     outbound: Outbound,
     /// Set while reading pauses: until when.
@@ -232,13 +255,16 @@ impl Connection<'_> {
         let mut batch: Vec<Arc<Frame>> = Vec::new();
         let mut heard_at = TokioInstant::now();
         let mut ping_at = heard_at + limits::PING_INTERVAL;
-        let mut write_at = heard_at;
         let mut inflow = Inflow::new(heard_at);
+        let timer = sleep_until(ping_at);
+        tokio::pin!(timer);
         loop {
             let idle_at = heard_at + limits::IDLE_TIMEOUT;
-            let held_until = if batch.is_empty() { ping_at } else { write_at };
-            let unread_until = self.unread.unwrap_or(ping_at);
-            let wake_at = ping_at.min(idle_at).min(unread_until).min(held_until);
+            let wake_at = self.unread.unwrap_or(ping_at).min(ping_at).min(idle_at);
+            // That it goes off too early now and then costs less than to set it anew each time.
+            if wake_at < timer.deadline() || timer.is_elapsed() {
+                timer.as_mut().reset(wake_at);
+            }
             tokio::select! {
                 code = &mut self.outbound.close => {
                     // Without a code the session is gone, and its link with it.
@@ -248,13 +274,12 @@ impl Connection<'_> {
                     }
                     return End::Close(code);
                 }
-                n = self.outbound.frames.recv_many(&mut batch, BATCH), if batch.is_empty() => {
-                    let now = TokioInstant::now();
-                    if n > 0 && now >= write_at {
-                        write_at = now + self.pace.current();
-                        if let Err(end) = self.write(&mut batch).await {
-                            return end;
-                        }
+                () = self.outbound.sleeper.marked() => {
+                    self.outbound.take(&mut batch);
+                    if !batch.is_empty()
+                        && let Err(end) = self.write(&mut batch).await
+                    {
+                        return end;
                     }
                 }
                 message = self.socket.next(), if self.unread.is_none() => {
@@ -264,7 +289,7 @@ impl Connection<'_> {
                         return end;
                     }
                 }
-                () = sleep_until(wake_at) => {
+                () = &mut timer => {
                     let now = TokioInstant::now();
                     if now >= idle_at {
                         return End::Close(CloseCode::Timeout);
@@ -273,17 +298,6 @@ impl Connection<'_> {
                         self.unread = None;
                         // What waited in the buffers meanwhile was not silence.
                         heard_at = now;
-                    }
-                    if !batch.is_empty() && now >= write_at {
-                        while batch.len() < BATCH
-                            && let Ok(frame) = self.outbound.frames.try_recv()
-                        {
-                            batch.push(frame);
-                        }
-                        write_at = now + self.pace.current();
-                        if let Err(end) = self.write(&mut batch).await {
-                            return end;
-                        }
                     }
                     if now >= ping_at {
                         ping_at = now + limits::PING_INTERVAL;
@@ -342,7 +356,7 @@ impl Connection<'_> {
             }
         }
         // An idle connection should not hold on to what a busy moment needed.
-        batch.shrink_to(0);
+        batch.shrink_to(SPARE);
         Ok(())
     }
 

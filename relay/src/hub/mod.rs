@@ -35,6 +35,7 @@ use crate::{
         region::Region,
         wire::{NodeId, Reply, Request, SessionKey, SessionRecord, Stamp},
     },
+    wake::WakeQueue,
 };
 
 use elsewhere::out_of_reach;
@@ -112,6 +113,7 @@ impl Hub {
         clock: Clock,
         metrics: Arc<Metrics>,
         records: Option<Records>,
+        wakes: WakeQueue,
         storage: impl FnOnce(Feed) -> Arc<dyn Storage>,
     ) -> std::io::Result<Self> {
         let (inputs, receiver) = mpsc::channel(QUEUE);
@@ -128,7 +130,9 @@ impl Hub {
         std::thread::Builder::new()
             .name("hub".into())
             .spawn(move || {
-                runtime.block_on(run(room, receiver, clock, metrics, records, &*written))
+                runtime.block_on(run(
+                    room, receiver, clock, metrics, records, wakes, &*written,
+                ))
             })?;
         Ok(Self { inputs, storage })
     }
@@ -350,6 +354,7 @@ async fn run(
     clock: Clock,
     metrics: Arc<Metrics>,
     mut records: Option<Records>,
+    wakes: WakeQueue,
     storage: &dyn Storage,
 ) {
     if records.is_some() {
@@ -368,6 +373,7 @@ async fn run(
                 let started = Instant::now();
                 let now = clock.now();
                 room.tick(now);
+                wakes.flush();
                 keep(room.take_records(false, now), records.as_ref());
                 store(&mut room, storage, now);
                 if started.elapsed() > Duration::from_millis(200) {
@@ -386,6 +392,7 @@ async fn run(
                 let now = clock.now();
                 for input in batch.drain(..) {
                     handle(&mut room, input, now, &mut closing, storage);
+                    wakes.flush();
                 }
                 store(&mut room, storage, now);
                 if closing.is_some() && let Some(records) = records.take() {
