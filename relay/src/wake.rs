@@ -72,7 +72,7 @@ pub struct WakeQueue(Arc<Shared>);
 impl WakeQueue {
     /// An empty queue, and the task that wakes who is in it.
     pub fn new() -> (Self, WakeTask) {
-        // Not bounded, but nobody is in it twice.
+        // Not bounded, but for each frame that waits for somebody it holds one at most.
         let (sleepers, receiver) = mpsc::unbounded_channel();
         let flushed = Arc::new(Notify::new());
         let task = WakeTask {
