@@ -7,7 +7,9 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use neartalk_shared::{MessageId, PeerId, SessionId, Spot, Timestamp, frame::LeftReason};
+use neartalk_shared::{
+    MessageId, PeerId, ServerFrame, SessionId, Spot, Timestamp, frame::LeftReason,
+};
 use rustc_hash::FxHashMap;
 
 use super::{Room, history::Said, link::Link, session::Slot};
@@ -19,6 +21,9 @@ use crate::store::{
 
 /// For how long news of somebody who is gone is known to be old.
 const TOMBSTONE: Duration = Duration::from_secs(30);
+
+/// For how long the store may still take a message that nobody would tell it of again.
+const ON_ITS_WAY: Duration = Duration::from_secs(30);
 
 /// What the store knows is renewed this often in the time that it lives there.
 const RENEWALS: u32 = 3;
@@ -36,14 +41,26 @@ pub(super) struct Mirror {
     regions: FxHashMap<Region, u32>,
     /// Who has left, with the newest that was known of them then, and when.
     pub gone: FxHashMap<PeerId, (Stamp, Timestamp)>,
-    /// What was said here and has not reached others yet, and whether its sender has been answered.
+    /// What was said here and has not reached others yet.
     /// The randomly keyed hasher of the standard library, because clients choose these keys.
-    pub unstored: HashMap<MessageId, bool>,
+    pub unstored: HashMap<MessageId, Unstored>,
     /// When renewing began the last time …
     renewed_at: Timestamp,
     /// … and what is left to renew of it, so many in a tick.
     to_renew: Vec<Slot>,
     renewals: usize,
+}
+
+/// A message that others don't have yet. By itself, as in a dense crowd the history may let go of it sooner.
+#[derive(Clone, Debug)]
+pub struct Unstored {
+    /// Who said it.
+    pub from: PeerId,
+    /// What they are told once it can be relied on.
+    pub sent: ServerFrame,
+    /// Whether they have been.
+    pub answered: bool,
+    said_at: Timestamp,
 }
 
 /// What a session has to do with other relays.
@@ -309,7 +326,13 @@ impl<L: Link> Room<L> {
             return false;
         };
         let region = Region::containing(spot.centre());
-        mirror.unstored.insert(said.id, false);
+        let unstored = Unstored {
+            from: said.from,
+            sent: super::chat::sent(said),
+            answered: false,
+            said_at: said.sent_at,
+        };
+        mirror.unstored.insert(said.id, unstored);
         let origin = self.sessions[slot].origin.as_ref();
         let utterance = Utterance {
             origin: origin.map(|origin| origin.digest),
@@ -324,7 +347,8 @@ impl<L: Link> Room<L> {
     /// Whether the sender of a message is still to be answered.
     pub(super) fn is_unanswered(&self, id: &MessageId) -> bool {
         let mirror = self.mirror.as_ref();
-        mirror.is_some_and(|mirror| mirror.unstored.get(id) == Some(&false))
+        let unstored = mirror.and_then(|mirror| mirror.unstored.get(id));
+        unstored.is_some_and(|unstored| !unstored.answered)
     }
 
     /// Tells others in the region of `spot` what only matters now.
@@ -346,9 +370,9 @@ impl<L: Link> Room<L> {
             .gone
             .retain(|_, &mut (_, at)| now.since(at) < TOMBSTONE);
         let history = &self.history;
-        mirror
-            .unstored
-            .retain(|id, _| history.get(id, now).is_some());
+        mirror.unstored.retain(|id, unstored| {
+            now.since(unstored.said_at) < ON_ITS_WAY || history.get(id, now).is_some()
+        });
         let lifetime = self.settings.session_ttl.min(self.settings.place_ttl);
         let period = lifetime / RENEWALS;
         if mirror.to_renew.is_empty() && now.since(mirror.renewed_at) >= period {

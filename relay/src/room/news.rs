@@ -1,7 +1,7 @@
 //! What the room hears from other relays.
 
 use neartalk_shared::{
-    DistanceBand, PeerId, ServerFrame, Timestamp,
+    DistanceBand, MessageId, PeerId, ServerFrame, Timestamp,
     frame::{LeftReason, SignalData, not_in_range},
 };
 use rustc_hash::FxHashSet;
@@ -11,7 +11,7 @@ use super::{
     chat::MessageFrames,
     history::Said,
     link::{Frame, Link},
-    mirror::Home,
+    mirror::{Home, Unstored},
     session::{Placed, Slot},
 };
 use crate::{
@@ -57,7 +57,7 @@ impl<L: Link> Room<L> {
             }
             News::Stored(ids, reached_others) => {
                 for id in ids {
-                    self.answer_stored(&id, reached_others, now);
+                    self.answer_stored(&id, reached_others);
                 }
             }
             News::TurnServers(servers) => {
@@ -300,25 +300,21 @@ impl<L: Link> Room<L> {
         self.history.keep(said, &spot);
     }
 
-    fn answer_stored(
-        &mut self,
-        id: &neartalk_shared::MessageId,
-        reached_others: bool,
-        now: Timestamp,
-    ) {
+    fn answer_stored(&mut self, id: &MessageId, reached_others: bool) {
         let Some(mirror) = &mut self.mirror else {
             return;
         };
-        let answered = if reached_others {
-            mirror.unstored.remove(id)
+        let unanswered = if reached_others {
+            mirror.unstored.remove(id).filter(|said| !said.answered)
         } else {
-            mirror.unstored.insert(*id, true)
+            mirror.unstored.get_mut(id).and_then(|said| {
+                let first = !std::mem::replace(&mut said.answered, true);
+                first.then(|| said.clone())
+            })
         };
-        if answered == Some(false)
-            && let Some(said) = self.history.get(id, now)
-            && let Some(slot) = self.sessions.find_peer(&said.from)
+        if let Some(Unstored { from, sent, .. }) = unanswered
+            && let Some(slot) = self.sessions.find_peer(&from)
         {
-            let sent = super::chat::sent(said);
             self.send(slot, &sent);
         }
     }

@@ -257,6 +257,25 @@ fn a_store_that_has_forgotten_is_told_everything() {
     assert_eq!(fox.sent.len(), 2, "answered once each");
 }
 
+/// A crowd says more than the history holds before the store has taken the first of it.
+#[test]
+fn whoever_said_what_the_history_has_let_go_of_is_answered_all_the_same() {
+    let mut town = Town::new(2, 7);
+    town.room(0).history = History::new(Duration::from_secs(1_800), 2);
+    let mut fox = TestClient::new(town.room(0), at(0));
+    fox.locate(town.room(0), square(), 500, at(0));
+    town.settle(at(0));
+    let said: Vec<_> = ["one", "two", "three"]
+        .map(|text| (fox.say(town.room(0), text, at(1)), 0))
+        .to_vec();
+    town.room(0).tick(at(2));
+    fox.read();
+    assert_eq!(fox.sent, [], "the store has none of them yet");
+    town.settle(at(2));
+    fox.read();
+    assert_eq!(fox.sent, said);
+}
+
 /// The last voice against somebody comes while they are on their way from one relay to the other.
 #[test]
 fn who_is_reported_while_changing_relays_is_banned_where_they_arrive() {
