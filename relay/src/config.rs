@@ -171,6 +171,10 @@ pub struct Config {
     #[arg(long, env = "NEARTALK_LOCATION_BURST", value_name = "N", default_value_t = limits::LOCATION_BURST, value_parser = clap::value_parser!(u32).range(1..))]
     pub location_burst: u32,
 
+    /// A session may join voice once in this time, after a burst of 10.
+    #[arg(long, env = "NEARTALK_VOICE_JOIN_INTERVAL", value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
+    pub voice_join_interval: Duration,
+
     /// New sessions a minute from one address (IPv6: one /64), after a burst. People near each
     /// other often share one address.
     #[arg(long, env = "NEARTALK_SESSIONS_PER_MINUTE", value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
@@ -335,6 +339,7 @@ impl Config {
             messages_per_minute: self.messages_per_minute,
             location_interval: self.location_interval,
             location_burst: self.location_burst,
+            voice_join_interval: self.voice_join_interval,
             max_sessions: self.max_sessions,
             max_messages: self.max_messages,
             ice_servers: self.ice_servers.iter().map(ice_server).collect(),

@@ -82,6 +82,8 @@ pub struct RoomSettings {
     pub location_interval: Duration,
     /// … after a burst of so many.
     pub location_burst: u32,
+    /// A session may join voice once in this time, after a burst.
+    pub voice_join_interval: Duration,
     /// At most so many sessions; beyond it new ones are refused.
     pub max_sessions: usize,
     /// At most so many messages are kept; beyond it the oldest go early.
@@ -103,6 +105,7 @@ impl Default for RoomSettings {
             messages_per_minute: limits::MESSAGES_PER_WINDOW,
             location_interval: limits::LOCATION_INTERVAL,
             location_burst: limits::LOCATION_BURST,
+            voice_join_interval: limits::VOICE_JOIN_INTERVAL,
             max_sessions: 200_000,
             max_messages: 200_000,
             ice_servers: Vec::new(),
@@ -187,7 +190,7 @@ impl<L: Link> Room<L> {
                 Duration::from_secs(1),
                 limits::SIGNAL_BYTES_BURST / voice::SIGNAL_UNIT,
             ),
-            voice_quota: Quota::per_interval(limits::VOICE_JOIN_INTERVAL, limits::VOICE_JOIN_BURST),
+            voice_quota: Quota::per_interval(settings.voice_join_interval, limits::VOICE_JOIN_BURST),
             report_quota: Quota::per_interval(limits::REPORT_INTERVAL, limits::REPORT_BURST),
             moderation: Moderation::new(settings.moderation.clone(), &mut rng),
             rng,
