@@ -105,6 +105,8 @@ impl Stage {
             &site.origin(),
             "--session-burst",
             "1000",
+            "--voice-join-interval",
+            "1ms",
         ]);
         let relay = Relay::run(&mut relay)?;
         let mut stage = Self {

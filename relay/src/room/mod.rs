@@ -190,7 +190,10 @@ impl<L: Link> Room<L> {
                 Duration::from_secs(1),
                 limits::SIGNAL_BYTES_BURST / voice::SIGNAL_UNIT,
             ),
-            voice_quota: Quota::per_interval(settings.voice_join_interval, limits::VOICE_JOIN_BURST),
+            voice_quota: Quota::per_interval(
+                settings.voice_join_interval,
+                limits::VOICE_JOIN_BURST,
+            ),
             report_quota: Quota::per_interval(limits::REPORT_INTERVAL, limits::REPORT_BURST),
             moderation: Moderation::new(settings.moderation.clone(), &mut rng),
             rng,
