@@ -7,6 +7,10 @@
     reason = "helpers of tests are tests"
 )]
 
+#[cfg(target_os = "linux")]
+#[path = "voice/restarts.rs"]
+mod restarts;
+
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},

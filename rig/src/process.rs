@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(target_os = "linux")]
+use anyhow::ensure;
 use anyhow::{Context, Result, anyhow, bail};
 
 /// Whatever waits longer than this waits in vain.
@@ -158,6 +160,35 @@ impl Process {
     pub fn signal(&self, signal: rustix::process::Signal) -> Result<()> {
         let pid = rustix::process::Pid::from_child(&self.child);
         Ok(rustix::process::kill_process(pid, signal)?)
+    }
+
+    /// Asks it to end (SIGTERM), and waits until it has.
+    ///
+    /// # Errors
+    /// When it can't be asked, does not end within [`GUARD`], or ends as if something had gone wrong.
+    #[cfg(target_os = "linux")]
+    pub fn terminate(&mut self) -> Result<()> {
+        self.signal(rustix::process::Signal::TERM)?;
+        let until = Instant::now() + GUARD;
+        loop {
+            match self
+                .lines
+                .recv_timeout(until.saturating_duration_since(Instant::now()))
+            {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => bail!("{} does not end", self.name),
+                // It says nothing any more.
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let status = self.child.wait()?;
+        ensure!(
+            status.success(),
+            "{} ended with {status}; it printed:\n{}",
+            self.name,
+            self.printed()
+        );
+        Ok(())
     }
 
     /// Ends it, and waits until it is gone.

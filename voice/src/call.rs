@@ -221,8 +221,12 @@ impl<Id: Ord + Copy, R: Rng> Call<Id, R> {
         }
     }
 
-    /// The servers that connections made from now on are made with. Those that there are keep theirs.
+    /// The servers that connections are made with, and ICE is restarted with, from now on. What there is goes
+    /// on over the old ones for as long as it does.
     pub fn set_ice_servers(&mut self, servers: Vec<IceServer>, now: Duration) {
+        for link in self.links.values_mut() {
+            link.set_ice_servers(servers.clone());
+        }
         self.config.ice_servers = servers;
         let relay = self.config.ice_servers.iter().any(IceServer::is_relay);
         self.tell_mesh(MeshEvent::Relay(relay), now);

@@ -118,6 +118,8 @@ pub struct Mesh<Id> {
     relay: bool,
     /// Whether the person was told that there is none.
     told_no_relay: bool,
+    /// When servers were named last.
+    named_at: Option<Duration>,
 }
 
 impl<Id: Ord + Copy> Mesh<Id> {
@@ -131,6 +133,7 @@ impl<Id: Ord + Copy> Mesh<Id> {
             full: false,
             relay: true,
             told_no_relay: false,
+            named_at: None,
         }
     }
 

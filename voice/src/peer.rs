@@ -188,6 +188,15 @@ impl Peer {
         self.command(Command::Offer)
     }
 
+    /// What servers to use from the next [`Self::restart_ice`] on. What was allocated on others goes on
+    /// until then.
+    ///
+    /// # Errors
+    /// When its queue is full, or it is closed.
+    pub fn set_ice_servers(&self, servers: Vec<IceServer>) -> Result<(), PeerError> {
+        self.command(Command::Servers(servers))
+    }
+
     /// Looks for another way to the other side (ICE restart), with new sockets: for when the network has
     /// changed, or nothing comes through. Does nothing before both descriptions are there.
     ///

@@ -18,7 +18,10 @@ use crate::{
     codec::{CodecError, Decoder},
     jitter::{Decode, Heard, JitterConfig, Packet, Playout, Redundant},
     mesh::LinkState,
-    peer::{self, Encoding, Event, Opened, Payload, Peer, PeerConfig, PeerError, Signal, State},
+    peer::{
+        self, Encoding, Event, IceServer, Opened, Payload, Peer, PeerConfig, PeerError, Signal,
+        State,
+    },
     red::{MAX_REDUNDANT, Packer, Red},
     redundancy::{Demand, NEAR, PeerRedundancy, ReceiverReport},
 };
@@ -42,6 +45,8 @@ enum Connection {
         opened: oneshot::Receiver<Result<Opened, PeerError>>,
         offer: bool,
         signals: Vec<Signal>,
+        /// Others than those that it is opened with.
+        servers: Option<Vec<IceServer>>,
     },
     Open(Box<Opened>),
     Lost,
@@ -99,6 +104,7 @@ impl Link {
                 opened,
                 offer,
                 signals: Vec::new(),
+                servers: None,
             },
             session: None,
             connected: false,
@@ -138,6 +144,19 @@ impl Link {
         }
     }
 
+    /// What servers to use from the next restart on.
+    pub(super) fn set_ice_servers(&mut self, servers: Vec<IceServer>) {
+        match &mut self.connection {
+            // Whatever it asks of the old ones it asks in vain, or not: that is seen when it is there.
+            Connection::Opening { servers: later, .. } => *later = Some(servers),
+            Connection::Open(opened) => {
+                let done = opened.peer.set_ice_servers(servers);
+                self.connection_took(done);
+            }
+            Connection::Lost => {}
+        }
+    }
+
     pub(super) fn restart_ice(&mut self) {
         if let Connection::Open(opened) = &self.connection {
             let done = opened.peer.restart_ice();
@@ -161,6 +180,7 @@ impl Link {
             opened,
             offer,
             signals,
+            servers,
         } = &mut self.connection
         {
             let result = match opened.try_recv() {
@@ -178,10 +198,14 @@ impl Link {
             };
             let offer = *offer;
             let signals = std::mem::take(signals);
+            let servers = servers.take();
             if offer && opened.peer.offer().is_err() {
                 return self.lose();
             }
             self.connection = Connection::Open(Box::new(opened));
+            if let Some(servers) = servers {
+                self.set_ice_servers(servers);
+            }
             for signal in signals {
                 self.signal(signal);
             }

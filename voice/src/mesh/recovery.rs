@@ -13,9 +13,18 @@ impl<Id: Ord + Copy> Mesh<Id> {
             return;
         };
         if matches!(known.link, Link::Connected { .. }) {
-            // It may pass by itself; and not both at once. A restart gives up the way there was, and needs
-            // the relay, which after the same loss takes longer to be back than that way does.
-            let wait = Duration::from_millis(if known.polite { 6_000 } else { 4_000 });
+            // What it went over may have gone with the servers of before, and whoever names others is there to
+            // hand on what a restart has to say. Else it may pass by itself; and a restart gives up the way
+            // there was, and needs the relay, which after the same loss takes longer to be back than that way
+            // does. Not both sides at once.
+            let just_named = self
+                .named_at
+                .is_some_and(|at| now.saturating_sub(at) < recovery);
+            let wait = match (just_named, known.polite) {
+                (true, polite) => self.config.soon(polite),
+                (false, true) => Duration::from_millis(6_000),
+                (false, false) => Duration::from_millis(4_000),
+            };
             known.link = Link::Interrupted {
                 restart: Some(now + wait),
                 until: now + recovery,
@@ -100,6 +109,18 @@ impl<Id: Ord + Copy> Mesh<Id> {
     pub(super) fn relay(&mut self, relay: bool, now: Duration) {
         let came = relay && !self.relay;
         self.relay = relay;
+        self.named_at = Some(now);
+        for peer in self.peers.values_mut() {
+            if let Link::Interrupted { restart, until } = &mut peer.link {
+                let soon = now + self.config.soon(peer.polite);
+                *restart = Some(match *restart {
+                    Some(planned) => planned.min(soon),
+                    // One is under way, with the servers of before, which may do.
+                    None => soon + self.config.polite_wait * 2,
+                });
+                *until = now + self.config.recovery;
+            }
+        }
         if came {
             self.try_again(now);
         } else if self.stranded() {

@@ -23,6 +23,9 @@ pub struct MeshConfig {
     pub back_off: Duration,
     /// Wait before somebody who refused, or is unreachable, is tried again.
     pub again: Duration,
+    /// Wait before an interrupted connection restarts ICE where servers have just been named; the polite side
+    /// takes it thrice.
+    pub renamed: Duration,
     /// Whether only the relay (TURN) is used, so that nobody learns this side's address.
     pub relay_only: bool,
 }
@@ -39,8 +42,16 @@ impl Default for MeshConfig {
             attempts: 6,
             back_off: Duration::from_secs(2),
             again: Duration::from_secs(30),
+            renamed: Duration::from_millis(300),
             relay_only: false,
         }
+    }
+}
+
+impl MeshConfig {
+    /// How long a side waits that restarts ICE with servers that have just been named.
+    pub(super) fn soon(&self, polite: bool) -> Duration {
+        self.renamed * if polite { 3 } else { 1 }
     }
 }
 
@@ -126,7 +137,8 @@ pub enum Event<Id> {
     },
     /// Whether only the relay is to be used; connections that may be direct are made anew.
     RelayOnly(bool),
-    /// Whether there is a relay (TURN) that could be used; assumed until told otherwise.
+    /// The servers to connect with have been named, perhaps others than before, and whether there is a relay
+    /// (TURN) among them; assumed until told otherwise.
     Relay(bool),
     /// Connections at most from now on; the furthest are let go.
     MaxPeers(usize),

@@ -18,7 +18,8 @@ use webrtc::{
 use rtc::peer_connection::configuration::RTCOfferOptions;
 
 use super::{
-    Candidate, DescriptionKind, Event, Formats, PeerConfig, PeerError, Signal, State, config,
+    Candidate, DescriptionKind, Event, Formats, IceServer, PeerConfig, PeerError, Signal, State,
+    config,
     media::{self, Outgoing, Packet, Shared},
     negotiation::{Negotiation, OnOffer, bounded},
     reports::Reception,
@@ -40,6 +41,7 @@ const OTHER_TASKS: usize = 2;
 pub(super) enum Command {
     Offer,
     Restart,
+    Servers(Vec<IceServer>),
     Signal(Signal),
 }
 
@@ -272,6 +274,14 @@ impl Actor {
                     return Ok(());
                 }
                 self.offer(true).await
+            }
+            Command::Servers(servers) => {
+                let configuration = config::configuration(self.policy, &servers);
+                if let Err(error) = self.connection.set_configuration(configuration).await {
+                    // It goes on with those that it has.
+                    tracing::warn!(%error, "the servers named for voice can't be used");
+                }
+                return Ok(());
             }
             Command::Signal(Signal::Description { kind, sdp }) => match kind {
                 DescriptionKind::Offer => match self.negotiation.offered(&sdp) {

@@ -7,7 +7,7 @@ use rtc::{
     interceptor::{ReceiverReportBuilder, Registry, SenderReportBuilder, Slot},
     media_stream::MediaStreamTrack,
     peer_connection::configuration::{
-        RTCConfigurationBuilder, RTCIceTransportPolicy,
+        RTCConfiguration, RTCConfigurationBuilder, RTCIceTransportPolicy,
         media_engine::{MIME_TYPE_OPUS, MediaEngine},
         setting_engine::{SettingEngine, SettingEngineBuilder},
     },
@@ -132,10 +132,6 @@ async fn build(
     runtime: Prompt,
     addresses: Vec<SocketAddr>,
 ) -> Result<Arc<dyn PeerConnection>, Error> {
-    let policy = match config.policy {
-        Policy::Any => RTCIceTransportPolicy::All,
-        Policy::RelayOnly => RTCIceTransportPolicy::Relay,
-    };
     let reports = {
         let handler = handler.clone();
         Reports::new(stream, move |reception| handler.reception(reception))
@@ -152,12 +148,7 @@ async fn build(
         .with(Slot::from(REPORTS_SLOT), reports);
     let connection = PeerConnectionBuilder::new()
         .with_runtime(Arc::new(runtime))
-        .with_configuration(
-            RTCConfigurationBuilder::new()
-                .with_ice_servers(servers(config))
-                .with_ice_transport_policy(policy)
-                .build(),
-        )
+        .with_configuration(configuration(config.policy, &config.ice_servers))
         .with_media_engine(media_engine(config.red)?)
         .with_setting_engine(settings(config.policy, resolve_names))
         .with_interceptor_registry(registry)
@@ -168,9 +159,13 @@ async fn build(
     Ok(Arc::new(connection))
 }
 
-fn servers(config: &PeerConfig) -> Vec<RTCIceServer> {
-    config
-        .ice_servers
+/// What a connection is told of servers.
+pub(super) fn configuration(policy: Policy, servers: &[IceServer]) -> RTCConfiguration {
+    let transport = match policy {
+        Policy::Any => RTCIceTransportPolicy::All,
+        Policy::RelayOnly => RTCIceTransportPolicy::Relay,
+    };
+    let servers = servers
         .iter()
         .map(|server| RTCIceServer {
             urls: server
@@ -178,7 +173,7 @@ fn servers(config: &PeerConfig) -> Vec<RTCIceServer> {
                 .iter()
                 .filter(|url| {
                     // In relay-only mode no STUN server needs to know either.
-                    let stun = config.policy == Policy::Any && url.starts_with("stun:");
+                    let stun = policy == Policy::Any && url.starts_with("stun:");
                     stun || is_turn(url)
                 })
                 .cloned()
@@ -187,7 +182,11 @@ fn servers(config: &PeerConfig) -> Vec<RTCIceServer> {
             credential: server.credential.clone(),
         })
         .filter(|server| !server.urls.is_empty())
-        .collect()
+        .collect();
+    RTCConfigurationBuilder::new()
+        .with_ice_servers(servers)
+        .with_ice_transport_policy(transport)
+        .build()
 }
 
 /// By default it takes 219 ms from offer to sound in the middle and over a second in one of ten: a check

@@ -82,6 +82,52 @@ fn an_interruption_restarts_ice_then_fails_over_to_the_relay() {
 }
 
 #[test]
+fn an_interruption_where_servers_have_just_been_named_restarts_ice_with_them_soon() {
+    // Named after it, and before.
+    for (polite, soon) in [(false, 300), (true, 900)] {
+        for before in [false, true] {
+            let mut rig = Rig::new();
+            rig.appear(1, polite, 0);
+            rig.pass(ms(1_000));
+            rig.on(Event::Connected { peer: 1 });
+            rig.pass(ms(60_000));
+            let named = Event::Relay(true);
+            let interrupted = Event::Interrupted { peer: 1 };
+            let both = if before {
+                [named, interrupted]
+            } else {
+                [interrupted, named]
+            };
+            assert_eq!(rig.on(both[0]), []);
+            assert_eq!(rig.pass(ms(2_000)), []);
+            let begin = rig.now;
+            assert_eq!(rig.on(both[1]), []);
+            let restart = (begin + ms(soon), Action::RestartIce { peer: 1 });
+            assert_eq!(rig.pass(ms(2_000)), [restart]);
+            // Named once more, it is done once more, later: what goes on already may do.
+            let begin = rig.now;
+            assert_eq!(rig.on(named), []);
+            let restart = (begin + ms(2_000 + soon), Action::RestartIce { peer: 1 });
+            assert_eq!(rig.pass(ms(4_000)), [restart]);
+            rig.on(Event::Connected { peer: 1 });
+            assert_eq!(rig.pass(ms(600_000)), []);
+        }
+    }
+}
+
+#[test]
+fn servers_named_long_ago_do_not_hasten_a_restart() {
+    let mut rig = Rig::new();
+    rig.connect(1, 0);
+    assert_eq!(rig.on(Event::Relay(true)), []);
+    rig.pass(ms(12_000));
+    let begin = rig.now;
+    rig.on(Event::Interrupted { peer: 1 });
+    let did = rig.pass(ms(5_000));
+    assert_eq!(did, [(begin + ms(4_000), Action::RestartIce { peer: 1 })]);
+}
+
+#[test]
 fn an_interruption_that_passes_is_none() {
     let mut rig = Rig::new();
     rig.connect(1, 0);
