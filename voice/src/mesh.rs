@@ -118,7 +118,7 @@ pub struct Mesh<Id> {
     relay: bool,
     /// Whether the person was told that there is none.
     told_no_relay: bool,
-    /// When servers were named last.
+    /// When servers were named last while somebody was there.
     named_at: Option<Duration>,
 }
 

@@ -109,7 +109,10 @@ impl<Id: Ord + Copy> Mesh<Id> {
     pub(super) fn relay(&mut self, relay: bool, now: Duration) {
         let came = relay && !self.relay;
         self.relay = relay;
-        self.named_at = Some(now);
+        // The first are those that connections are made with.
+        if !self.peers.is_empty() {
+            self.named_at = Some(now);
+        }
         for peer in self.peers.values_mut() {
             if let Link::Interrupted { restart, until } = &mut peer.link {
                 let soon = now + self.config.soon(peer.polite);
