@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// Flags of other people's programs that the documents name.
-const FOREIGN_FLAGS: [&str; 14] = [
+const FOREIGN_FLAGS: [&str; 15] = [
+    "--all-features",
     "--app-version",
     "--bin",
     "--build",
