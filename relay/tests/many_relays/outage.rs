@@ -332,6 +332,7 @@ async fn who_leaves_during_a_short_outage_is_gone_for_all_when_it_is_over() {
     for other in [&fox, &elk] {
         owl.sees(other.id()).await;
     }
+    fox.sees(elk.id()).await;
     proxy.refuse();
     health(&cut, HealthStatus::Degraded).await;
     elk.leave().await;
