@@ -16,8 +16,7 @@ use crate::{
 };
 
 /// Flags of other people's programs that the documents name.
-const FOREIGN_FLAGS: [&str; 15] = [
-    "--all-features",
+const FOREIGN_FLAGS: [&str; 14] = [
     "--app-version",
     "--bin",
     "--build",
